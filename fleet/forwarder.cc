@@ -20,9 +20,10 @@
 //
 // Leases: a reader renews its own by a message, which it cannot send while the server is away, and
 // this host cannot receive it while it is away itself. So time stands still for leases from when
-// the connection is lost until `lease_grace` after it is back; and no lease ends before the bucket
-// was read after its end. Without this an outage longer than a lease would end all of them, and the
-// host would remove its durable listener with the events that it has not sent.
+// the connection is lost, or a message is not stored, until `lease_grace` after that is over; and
+// no lease ends before the bucket was read after its end. Without this an outage longer than a
+// lease would end all of them, and the host would remove its durable listener with the events that
+// it has not sent.
 namespace knell::fleet {
 namespace {
 
@@ -262,6 +263,7 @@ uint64_t Forwarder::events_allowed() {
 
 void Forwarder::retry_later(const std::string& state) {
   send_state_ = state;
+  reached_ns_ = now();  // readers may not be able to write either
   delay_ns_ = std::clamp(delay_ns_ * 2, kFirstDelay, kMostDelay);
   send_due_ns_ = now() + delay_ns_;
 }

@@ -62,6 +62,11 @@ std::string random_owner() {
   return fmt::format("watch-{:016x}", bits);
 }
 
+// Whether asking again would fail again.
+bool is_final(const Error& error) {
+  return error.code == ENOENT || error.code == EACCES || error.code == E2BIG;
+}
+
 int64_t now_ms() { return system_clock().realtime_ns() / 1'000'000; }
 
 class Watch final : public Command {
@@ -233,7 +238,10 @@ Result<int> Watch::execute() {
   KNELL_ASSIGN(const auto reader,
                StreamReader::create(*connection_, kEventStream, subjects_of_hosts(hosts_),
                                     StreamReader::From::kNow));
-  KNELL_TRY(ask());
+  const auto asked_first = ask();
+  // A server that is busy, or has just been started, may answer later.
+  if (!asked_first && is_final(asked_first.error())) return std::unexpected(asked_first.error());
+  if (!asked_first) message(asked_first.error().message());
   if (!json_) out_ = table_header();
   bool going = write_out();
   const uint64_t started = system_clock().monotonic_ns();
@@ -241,7 +249,7 @@ Result<int> Watch::execute() {
     return system_clock().monotonic_ns() - from >= static_cast<uint64_t>(time.count());
   };
   uint64_t asked = started, checked = 0, connects = connection_->connects();
-  nanoseconds renewal = kRenewal;
+  nanoseconds renewal = asked_first ? kRenewal : kRenewalRetry;
   while (going && shown_ < most_ && !StopSignal::stopped() &&
          !(limit_ && after(started, *limit_))) {
     // After a reconnect at once: the hosts wait only so long for readers to return.

@@ -16,7 +16,7 @@ import sys
 import time
 
 SERVER = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin")
-PATIENCE = 180  # seconds; only to end a test that hangs
+PATIENCE = 300  # seconds; only to end a test that hangs
 
 
 class Wrong(Exception):

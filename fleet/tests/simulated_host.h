@@ -23,7 +23,7 @@
 
 namespace knell::fleet {
 
-constexpr std::chrono::minutes kPatience(2);  // only to end a test that hangs
+constexpr std::chrono::minutes kPatience(5);  // only to end a test that hangs
 
 // Exits of the processes 1 to `count`, while anything is wanted; more by produce().
 class NumberedExits final : public EventStream {

@@ -4,9 +4,9 @@
 
 #include <fmt/format.h>
 
-#include <knell/knell.hpp>
 #include <utility>
 
+#include "fleet/json_event.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -17,22 +17,17 @@ std::string message_id(std::string_view stream, const EventBatch& batch) {
 
 void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
                       std::vector<EventBatch>& out) {
-  const std::string line = json(event);
+  const std::string line = json_of_host(host_, event);
   std::string subject = event_subject(host_, event);
-  // {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
-  const size_t bytes = line.size() + host_.size() + 11;
   if (open_.count != 0 &&
-      (open_.subject != subject || open_.payload.size() + bytes > limits_.bytes))
+      (open_.subject != subject || open_.payload.size() + line.size() + 1 > limits_.bytes))
     end(out);
   if (open_.count == 0) {
     open_.subject = std::move(subject);
     open_.first = seq;
     opened_ns_ = now_ns;
   }
-  open_.payload += R"({"host":")";
-  open_.payload += host_;
-  open_.payload += R"(",)";
-  open_.payload.append(line, 1);
+  open_.payload += line;
   open_.payload += '\n';
   open_.last = seq;
   open_.cursor.assign(event.cursor.data != nullptr ? event.cursor.data : "", event.cursor.size);

@@ -4,16 +4,16 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <knell/knell.hpp>
 
 #include "base/boot_id.h"
+#include "fleet/random_name.h"
 #include "fleet/subject.h"
 
 // One step, in this order: what the connection reports (a reconnect, a changed interest), what the
-// stream has, what waits to be sent, what is safe, presence.
+// stream has, what waits to be sent, what is safe, answers to queries, presence.
 //
 // The interest arrives as a message when a reader changes it. It is also read from its bucket after
 // each connect and every few minutes, since a message may be missed.
@@ -32,12 +32,6 @@ constexpr size_t kEventsARead = 256;
 constexpr int kReadsAStep = 8;
 constexpr uint64_t kMostSending = kSecond / 10;  // in one step
 constexpr double kBurstSeconds = 10;
-
-std::string random_name() {
-  uint64_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) < 0) bits = system_clock().boottime_ns();
-  return fmt::format("{:016x}", bits);
-}
 
 std::string machine_id() {
   char id[33] = "";
@@ -81,6 +75,7 @@ Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& 
 
 Result<void> Forwarder::start() {
   KNELL_TRY(connection_.subscribe(kControlSubject));
+  if (options_.history != nullptr) KNELL_TRY(connection_.subscribe(request_subject(options_.host)));
   return connection_.subscribe(presence_subject(options_.host));
 }
 
@@ -113,7 +108,9 @@ void Forwarder::note_connection() {
 
 void Forwarder::note_messages() {
   for (const Message& message : connection_.messages()) {
-    if (message.subject == kControlSubject) {
+    if (message.subject == request_subject(options_.host)) {
+      options_.history->submit(message.data);
+    } else if (message.subject == kControlSubject) {
       if (auto interest = parse_interest(message.data))
         set_interest(*std::move(interest));
       else
@@ -266,6 +263,18 @@ void Forwarder::send() {
   }
 }
 
+// A reader whose answer is lost sends its request again.
+void Forwarder::send_history() {
+  if (options_.history == nullptr) return;
+  for (const HistoryService::Reply& reply : options_.history->next_replies()) {
+    if (!connection_.connected()) continue;
+    if (const auto sent =
+            connection_.publish(reply_subject(options_.host, reply.query), reply.text);
+        !sent)
+      log_(sent.error().message());
+  }
+}
+
 void Forwarder::send_presence() {
   presence_.sent = outbox_.sent();
   presence_.acked = outbox_.acked();
@@ -293,6 +302,7 @@ void Forwarder::step() {
   if (const auto cursor = outbox_.release(now())) {
     if (const auto acked = stream_.ack(*cursor); !acked) log_(acked.error().message());
   }
+  send_history();
   send_presence();
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "fleet/command.h"
+#include "fleet/selection.h"
 #include "fleet/stream_reader.h"
 #include "fleet/subject.h"
 
@@ -39,8 +40,8 @@ class Hosts final : public Command {
            "Exit status: 0 shown; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet hosts\n"
-           "  knell-fleet hosts -H 'db*' -o json\n";
+           "  knell fleet hosts\n"
+           "  knell fleet hosts -H 'db*' -o json\n";
   }
   void add_options(CommandLine& line) override {
     server_.add(line);
@@ -49,23 +50,24 @@ class Hosts final : public Command {
   }
   Result<void> check() override {
     KNELL_TRY(server_.check());
-    if (!output_.empty() && output_ != "table" && output_ != "json")
-      return say(EINVAL, fmt::format("-o takes table or json, not '{}'", printable(output_)));
+    KNELL_ASSIGN(json_, is_json(output_));
     return {};
   }
   Result<int> execute() override;
 
  private:
-  std::string row(const HostSeen& host, nanoseconds age) const;
+  std::string row(const HostSeen& host) const;
 
   ServerOptions server_;
   std::string glob_, output_;
+  bool json_ = false;
 };
 
-std::string Hosts::row(const HostSeen& host, nanoseconds age) const {
+std::string Hosts::row(const HostSeen& host) const {
   const Presence& p = host.presence;
-  const bool silent = is_silent(p, std::chrono::duration_cast<milliseconds>(age));
-  if (output_ == "json") {
+  const nanoseconds age = host.age();
+  const bool silent = host.is_silent();
+  if (json_) {
     std::string line = presence_json(p);
     line.pop_back();
     return line + fmt::format(R"(,"age_ns":{},"silent":{}}})", age.count(), silent) + '\n';
@@ -81,19 +83,26 @@ Result<int> Hosts::execute() {
   KNELL_ASSIGN(const auto connection, Connection::create(server_.get()));
   KNELL_ASSIGN(const auto hosts, read_hosts(*connection));
   std::string out;
-  if (output_ != "json")
+  if (!json_)
     out = fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", "HOST", "SEEN", "EVENTS",
                       "UNSENT", "LOST", "ASKED", "STATE");
   for (const auto& [name, host] : hosts) {
     if (!glob_.empty() && !host_matches(glob_, name)) continue;
-    out +=
-        row(host, nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0)));
+    out += row(host);
   }
   if (::write(STDOUT_FILENO, out.data(), out.size()) < 0) return errno_error("write the output");
   return kDone;
 }
 
 }  // namespace
+
+nanoseconds HostSeen::age() const {
+  return nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - seen_ns, 0));
+}
+
+bool HostSeen::is_silent() const {
+  return fleet::is_silent(presence, std::chrono::duration_cast<milliseconds>(age()));
+}
 
 Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection) {
   KNELL_ASSIGN(const auto reader, StreamReader::create(connection, kHostStream, kHostSubjects,

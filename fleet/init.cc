@@ -22,8 +22,8 @@ class Init final : public Command {
     return "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet init\n"
-           "  knell-fleet init --server tls://nats1:4222 --replicas 3 --age 30d --bytes "
+           "  knell fleet init\n"
+           "  knell fleet init --server tls://nats1:4222 --replicas 3 --age 30d --bytes "
            "200000000000\n";
   }
   void add_options(CommandLine& line) override {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_value.h"
 #include "base/result.h"
 
 namespace knell::fleet {
@@ -24,6 +25,10 @@ struct Selector {
 
   bool operator==(const Selector&) const = default;
 };
+
+std::string selector_json(const Selector& selector);
+// Errors: EINVAL: not a value of selector_json(), or above a bound.
+Result<Selector> parse_selector(const JsonValue& value);
 
 // The interest of a fleet: all selectors, in one value under one key of a bucket. A reader changes
 // it by compare-and-set, and publishes the new value, so a host needs one message to know all of
@@ -72,6 +77,8 @@ std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now
 // send every exit may send the non-zero ones if NONZERO_EXIT is allowed.
 uint32_t permitted(uint32_t events, uint32_t allowed);
 
+// Checks the predicates of a selector. Errors: EINVAL.
+Result<void> check_predicates(const Selector& selector);
 // Checks a predicate of a fleet: those of knell_check_match() that do not name processes of one
 // machine. Errors: EINVAL.
 Result<void> check_predicate(const std::string& key, const std::string& value);

@@ -48,6 +48,19 @@ std::string event_subject(std::string_view host, const knell_event& event) {
 
 std::string presence_subject(std::string_view host) { return fmt::format("knell.hb.{}", host); }
 
+std::string request_subject(std::string_view host) { return fmt::format("knell.rq.{}", host); }
+
+std::string reply_subject(std::string_view host, std::string_view query) {
+  return fmt::format("knell.rp.{}.{}", host, query);
+}
+
+std::string host_of_reply(std::string_view subject) {
+  constexpr std::string_view kFront = "knell.rp.";
+  if (!subject.starts_with(kFront)) return "";
+  subject.remove_prefix(kFront.size());
+  return parse_host(subject.substr(0, subject.find('.'))).value_or("");
+}
+
 std::string subjects_of_hosts(std::string_view host_glob) {
   return parse_host(host_glob) ? fmt::format("knell.ev.{}.>", host_glob) : kEventSubjects;
 }

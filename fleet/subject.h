@@ -17,6 +17,8 @@ namespace knell::fleet {
 //   knell.ev.HOST.TYPE.ENDED   events: TYPE is the name of the type, ENDED how a process ended
 //   knell.hb.HOST              presence of a host, once every heartbeat interval
 //   knell.ctl.all              the interest of the fleet, whenever it changes
+//   knell.rq.HOST              requests of its past events: see history_query.h
+//   knell.rp.HOST.QUERY        its answers to the reader that has this query
 constexpr const char* kEventStream = "KNELL_EVENTS";
 constexpr const char* kHostStream = "KNELL_HOSTS";
 constexpr const char* kEventSubjects = "knell.ev.>";
@@ -41,6 +43,11 @@ std::string host_of_machine(std::string_view nodename);
 std::string_view ended_token(const knell_event& event);
 std::string event_subject(std::string_view host, const knell_event& event);
 std::string presence_subject(std::string_view host);
+std::string request_subject(std::string_view host);
+// `host` may be "*".
+std::string reply_subject(std::string_view host, std::string_view query);
+// The host of a reply_subject(); "": it is none.
+std::string host_of_reply(std::string_view subject);
 // The subjects of the events of the hosts that match the glob: exact for a plain name; otherwise of
 // all hosts, since a token of a subject has no globs.
 std::string subjects_of_hosts(std::string_view host_glob);

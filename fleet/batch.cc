@@ -18,11 +18,12 @@ std::string message_id(std::string_view stream, const EventBatch& batch) {
 void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
                       std::vector<EventBatch>& out) {
   const std::string line = json_of_host(host_, event);
-  std::string subject = event_subject(host_, event);
+  std::string subject = event_subject(shard_, host_, event);
   if (open_.count != 0 &&
       (open_.subject != subject || open_.payload.size() + line.size() + 1 > limits_.bytes))
     end(out);
   if (open_.count == 0) {
+    open_.shard = shard_;
     open_.subject = std::move(subject);
     open_.first = seq;
     opened_ns_ = now_ns;

@@ -16,6 +16,7 @@ namespace knell::fleet {
 // Consecutive events of one subject: one message. It is made once and never changes: a message that
 // is sent again has the same id and the same bytes, so the server can drop the repeat.
 struct EventBatch {
+  uint32_t shard = 0;
   std::string subject;
   uint64_t first = 0, last = 0;  // seq of the first and the last event
   uint32_t count = 0;            // of events
@@ -40,6 +41,8 @@ class BatchCutter {
   explicit BatchCutter(std::string host, BatchLimits limits = {})
       : host_(std::move(host)), limits_(limits) {}
 
+  // Of the events that are added from now on.
+  void set_shard(uint32_t shard) { shard_ = shard; }
   // Adds one event with its `seq`, which must rise. Appends the batches that end with this call to
   // `out`.
   void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<EventBatch>& out);
@@ -52,6 +55,7 @@ class BatchCutter {
  private:
   std::string host_;
   BatchLimits limits_;
+  uint32_t shard_ = 0;
   EventBatch open_;
   uint64_t opened_ns_ = 0;
 };

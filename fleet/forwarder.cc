@@ -134,6 +134,7 @@ void Forwarder::set_interest(FleetInterest interest) {
   if (interest.revision < interest_.revision) return;
   knows_interest_ = true;
   interest_ = std::move(interest);
+  cutter_.set_shard(shard_of(options_.host, interest_.shards));
   apply_due_ns_ = 0;
   apply_interest();
 }

@@ -103,7 +103,8 @@ Result<Selector> parse_selector(const JsonValue& value) {
 }
 
 std::string interest_json(const FleetInterest& interest) {
-  std::string out = fmt::format(R"({{"revision":{},"selectors":[)", interest.revision);
+  std::string out = fmt::format(R"({{"revision":{},"shards":{},"selectors":[)", interest.revision,
+                                interest.shards);
   for (const Selector& selector : interest.selectors) {
     if (out.back() != '[') out += ',';
     out += selector_json(selector);
@@ -116,6 +117,9 @@ Result<FleetInterest> parse_interest(const std::string& text) {
   if (!root) return say(EINVAL, "invalid interest: not an object of JSON, or too long");
   FleetInterest interest;
   interest.revision = (*root)["revision"].count();
+  const uint64_t shards = std::max<uint64_t>((*root)["shards"].count(), 1);
+  if (shards > kMostShards) return say(EINVAL, "invalid interest: too many shards");
+  interest.shards = static_cast<uint32_t>(shards);
   for (const JsonValue* value : (*root)["selectors"].items()) {
     if (interest.selectors.size() == kMostSelectors)
       return say(EINVAL, "invalid interest: too many selectors");

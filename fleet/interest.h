@@ -36,6 +36,7 @@ Result<Selector> parse_selector(const JsonValue& value);
 struct FleetInterest {
   uint64_t revision = 0;  // of the key; 0: not stored
   std::vector<Selector> selectors;
+  uint32_t shards = 1;  // streams of events; see subject.h
 };
 
 // A value is not trusted: these bound what a host does with it. All were picked.

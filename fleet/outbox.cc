@@ -38,6 +38,8 @@ void Outbox::stored(uint64_t stream_seq, bool repeat, uint64_t now_ns) {
   waiting_bytes_ -= bytes_of(kept.batch);
   ++next_;
   if (repeat) return keep_to_limits();  // `stream_seq` is that of the first copy
+  if (kept.batch.shard != shard_) stream_seq_ = 0;
+  shard_ = kept.batch.shard;
   const bool went_back = stream_seq <= stream_seq_;
   stream_seq_ = std::max(stream_seq_, stream_seq);
   if (went_back) resend();

@@ -70,7 +70,8 @@ class Outbox {
   uint64_t events_ = 0;
   uint64_t sent_ = 0, acked_ = 0;
   std::optional<std::string> released_;  // the cursor to be returned by release()
-  uint64_t stream_seq_ = 0;              // the highest since the last resend()
+  uint32_t shard_ = 0;                   // of the last batch that was stored
+  uint64_t stream_seq_ = 0;              // the highest there since the last resend()
   uint64_t released_early_ = 0, resends_ = 0;
 };
 

@@ -14,6 +14,7 @@
 #include "base/numbers.h"
 #include "fleet/command.h"
 #include "fleet/event_filter.h"
+#include "fleet/event_reader.h"
 #include "fleet/event_table.h"
 #include "fleet/hosts.h"
 #include "fleet/interest_store.h"
@@ -22,7 +23,6 @@
 #include "fleet/repeats.h"
 #include "fleet/selection.h"
 #include "fleet/stop_signal.h"
-#include "fleet/stream_reader.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -85,7 +85,7 @@ class Watch final : public Command {
 void Watch::add_options(CommandLine& line) {
   server_.add(line);
   selection_.add_options(line, "exec,exit");
-  line.add_value("-o,--output", output_, "FORMAT", "table or json; default table");
+  line.add_value("-o,--output", output_, "FORMAT", "table (default) or json");
   line.add_value("-n,--count", count_, "COUNT", "end after this many events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time");
 }
@@ -165,7 +165,7 @@ bool Watch::show(const Message& message) {
     if (!value) continue;
     const std::string host = (*value)["host"].text();
     // A host can publish only under its own name; what it says in the message is not trusted.
-    if (!message.subject.starts_with(fmt::format("knell.ev.{}.", host)) ||
+    if (host.empty() || host != host_of_event(message.subject) ||
         !host_matches(selector_.hosts, host))
       continue;
     const auto event = JsonEvent::parse(*value);
@@ -185,8 +185,7 @@ Result<int> Watch::execute() {
   stop.unblock();
   // Before the hosts are asked, so that the first events are not missed.
   KNELL_ASSIGN(const auto reader,
-               StreamReader::create(*connection_, kEventStream, subjects_of_hosts(selector_.hosts),
-                                    StreamReader::From::kNow));
+               EventReader::create(*connection_, selector_.hosts, StreamReader::From::kNow));
   KNELL_TRY(ask());
   if (!json_) out_ = table_header();
   bool going = write_out();
@@ -200,6 +199,7 @@ Result<int> Watch::execute() {
     if (after(asked, kRenewal)) {
       asked = system_clock().monotonic_ns();
       if (const auto again = ask(); !again) message(again.error().message());
+      if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
     if (after(checked, kHostCheck)) {
       checked = system_clock().monotonic_ns();

@@ -26,6 +26,7 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
     open_.shard = shard_;
     open_.subject = std::move(subject);
     open_.first = seq;
+    open_.time_ns = event.time_ns;
     opened_ns_ = now_ns;
   }
   open_.payload += line;

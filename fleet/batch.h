@@ -23,6 +23,7 @@ struct EventBatch {
   uint64_t lost = 0;             // sum of the counts of its lost events
   std::string payload;           // one JSON object a line
   std::string cursor;            // of the last event
+  int64_t time_ns = 0;           // of the first event, CLOCK_REALTIME
 };
 
 // The id of the message of a batch: "<stream>:<first>-<last>".
@@ -49,6 +50,9 @@ class BatchCutter {
   // Ends the open batch if it is old at `now_ns`.
   void end_old(uint64_t now_ns, std::vector<EventBatch>& out);
   void end(std::vector<EventBatch>& out);
+  // The events that were added and are in no batch yet, and when the first of them happened.
+  uint32_t open_events() const { return open_.count; }
+  int64_t open_time_ns() const { return open_.time_ns; }
   // When end_old() will end the open batch, CLOCK_MONOTONIC ns; nullopt: no batch is open.
   std::optional<uint64_t> due_ns() const;
 

@@ -276,10 +276,23 @@ void Forwarder::send_history() {
   }
 }
 
-void Forwarder::send_presence() {
+// The oldest event that was not sent is the first one here: the stream has later ones.
+void Forwarder::note_backlog() {
   presence_.sent = outbox_.sent();
   presence_.acked = outbox_.acked();
   presence_.waiting = outbox_.waiting();
+  presence_.unsent = outbox_.waiting_events() + cutter_.open_events();
+  presence_.unacked = outbox_.events() + cutter_.open_events();
+  const EventBatch* batch = outbox_.next();
+  const int64_t oldest_ns = batch != nullptr ? batch->time_ns : cutter_.open_time_ns();
+  presence_.lag_ms =
+      presence_.unsent == 0 || oldest_ns == 0
+          ? 0
+          : static_cast<uint64_t>(std::max<int64_t>(now_ms() - oldest_ns / 1'000'000, 0));
+}
+
+void Forwarder::send_presence() {
+  note_backlog();
   set_state(stream_state_ != "ok"    ? stream_state_
             : send_state_ != "ok"    ? send_state_
             : now() < name_until_ns_ ? name_state_

@@ -71,6 +71,7 @@ class Forwarder {
   void retry_later(const std::string& state);
   uint64_t events_allowed();
   void send_history();
+  void note_backlog();
   void send_presence();
   uint64_t presence_interval_ns() const;
   void set_state(const std::string& state);

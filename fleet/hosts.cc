@@ -23,6 +23,8 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kPatience(5000);
+constexpr uint64_t kMostLagMs = uint64_t{1000} * 86'400 * 365 * 100;  // a host chooses what it says
+constexpr const char* kRow = "{:<20} {:>8} {:>9} {:>7} {:>7} {:>7} {:>6}  {:<24} {}\n";
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
 
@@ -33,9 +35,11 @@ class Hosts final : public Command {
     return "shows the hosts of the fleet: who is there, what they send, and what is wrong";
   }
   std::string_view notes() const override {
-    return "A host is silent when it missed two and a half heartbeats. UNSENT are the messages "
-           "that\n"
-           "wait at the host; LOST are the events that it lost.\n"
+    return "A host is silent when it missed two and a half heartbeats. UNSENT are the events that "
+           "wait\n"
+           "at the forwarder, LAG is the age of the oldest of them; UNACKED are the events that "
+           "its\n"
+           "journal keeps until they are safe at the server; LOST are the events that it lost.\n"
            "\n"
            "Exit status: 0 shown; 1 failed; 2 wrong usage.\n"
            "\n"
@@ -46,7 +50,7 @@ class Hosts final : public Command {
   void add_options(CommandLine& line) override {
     server_.add(line);
     line.add_value("-H,--host", glob_, "GLOB", "these hosts only");
-    line.add_value("-o,--output", output_, "FORMAT", "table or json; default table");
+    line.add_value("-o,--output", output_, "FORMAT", "table (default) or json");
   }
   Result<void> check() override {
     KNELL_TRY(server_.check());
@@ -74,9 +78,10 @@ std::string Hosts::row(const HostSeen& host) const {
   }
   std::string asked = or_dash(p.asked);
   if (!p.predicates.empty()) asked += " " + printable(p.predicates);
-  return fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", p.host, duration_text(age),
-                     p.events, p.waiting, p.lost, asked,
-                     silent ? "silent for " + duration_text(age) : printable(p.state));
+  const std::string lag =
+      p.lag_ms == 0 ? "-" : duration_text(milliseconds(std::min(p.lag_ms, kMostLagMs)));
+  return fmt::format(kRow, p.host, duration_text(age), p.events, p.unsent, lag, p.unacked, p.lost,
+                     asked, silent ? "silent for " + duration_text(age) : printable(p.state));
 }
 
 Result<int> Hosts::execute() {
@@ -84,8 +89,8 @@ Result<int> Hosts::execute() {
   KNELL_ASSIGN(const auto hosts, read_hosts(*connection));
   std::string out;
   if (!json_)
-    out = fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", "HOST", "SEEN", "EVENTS",
-                      "UNSENT", "LOST", "ASKED", "STATE");
+    out = fmt::format(kRow, "HOST", "SEEN", "EVENTS", "UNSENT", "LAG", "UNACKED", "LOST", "ASKED",
+                      "STATE");
   for (const auto& [name, host] : hosts) {
     if (!glob_.empty() && !host_matches(glob_, name)) continue;
     out += row(host);

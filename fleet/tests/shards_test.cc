@@ -3,6 +3,7 @@
 // The events of a fleet in several streams.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <chrono>
 #include <map>
@@ -188,6 +189,29 @@ TEST_F(FleetShards, TheirNumberCanGrowWhileHostsSend) {
   ASSERT_TRUE(again) << again.error().message();
   EXPECT_EQ(*count_shards(*connection), 3U);
   EXPECT_EQ(stored_interest(*connection)->shards, 3U);
+}
+
+using FleetLag = FleetShards;
+
+TEST_F(FleetLag, IsTheAgeOfTheOldestUnsentEvent) {
+  NatsServer server;
+  {
+    const auto connection = connect(server.url());
+    ASSERT_TRUE(create_patiently(*connection, {}));
+    ASSERT_NO_FATAL_FAILURE(ask_for_exits(*connection));
+  }
+  Host host(server.url());
+  const Presence& presence = host.forwarder->presence();
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
+  server.kill(SIGKILL);
+  ASSERT_TRUE(host.run_until([&] { return !host.connection->connected(); }));
+  host.stream.produce(45);
+  ASSERT_TRUE(host.run_until([&] { return presence.unsent == 45 && presence.lag_ms >= 100; }));
+  EXPECT_EQ(presence.unacked, 45U);
+  server.start();
+  ASSERT_TRUE(host.run_until([&] { return presence.unsent == 0; }));
+  EXPECT_EQ(presence.lag_ms, 0U);
+  EXPECT_EQ(presence.unacked, 45U);  // until the hold has passed
 }
 
 }  // namespace

@@ -111,9 +111,12 @@ struct Connection::State {
   static void on_disconnected(natsConnection*, void* closure) { of(closure).signal(); }
   static void on_closed(natsConnection*, void* closure) {
     State& state = of(closure);
-    const std::lock_guard lock(state.mutex);
-    state.closed = true;
-    state.ended.notify_all();
+    {
+      const std::lock_guard lock(state.mutex);
+      state.closed = true;
+      state.ended.notify_all();
+    }
+    state.signal();
   }
   static void on_error(natsConnection* nats, natsSubscription*, natsStatus status, void* closure) {
     if (status == NATS_MISSED_HEARTBEAT) {
@@ -232,6 +235,13 @@ void Connection::clear_wake() {
 
 bool Connection::connected() const {
   return natsConnection_Status(state_->nats) == NATS_CONN_STATUS_CONNECTED;
+}
+std::string Connection::closed() const {
+  if (!natsConnection_IsClosed(state_->nats)) return "";
+  const char* text = nullptr;
+  const natsStatus status = natsConnection_GetLastError(state_->nats, &text);
+  return text != nullptr && *text != '\0' ? printable(std::string_view(text))
+                                          : natsStatus_GetText(status);
 }
 uint64_t Connection::connects() const { return state_->connects; }
 uint64_t Connection::interruptions() const { return state_->connects + state_->missed_heartbeats; }

@@ -72,11 +72,15 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // POLLIN: messages(), refusal(), connected() or connects() may have changed; call clear_wake().
+  // POLLIN: messages(), refusal(), connected(), closed() or connects() may have changed; call
+  // clear_wake().
   int wake_fd() const;
   void clear_wake();
 
   bool connected() const;
+  // Why it was closed and will not be established again: the server refuses the credentials again
+  // and again, or it went away in the middle of the first connect. "": it was not.
+  std::string closed() const;
   uint64_t connects() const;  // how often it was established
   // How often a consumer may have ended: connects(), and heartbeats that a consumer missed.
   uint64_t interruptions() const;

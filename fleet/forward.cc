@@ -125,6 +125,9 @@ Result<int> Forward::execute() {
   stop.unblock();
   if (!connection->connected()) message(fmt::format("no server yet at {}", to.servers));
   while (!StopSignal::stopped()) {
+    // The unit starts another forwarder, which gets from the journal what is not acknowledged.
+    if (const std::string why = connection->closed(); !why.empty())
+      return say(ECONNRESET, "the connection to the server was closed: " + why);
     forwarder.step();
     std::array<pollfd, 4> ready{pollfd{stop.fd(), POLLIN, 0},
                                 pollfd{connection->wake_fd(), POLLIN, 0},

@@ -196,6 +196,8 @@ Result<int> Watch::execute() {
   uint64_t asked = started, checked = 0;
   while (going && shown_ < most_ && !StopSignal::stopped() &&
          !(limit_ && after(started, *limit_))) {
+    if (const std::string why = connection_->closed(); !why.empty())
+      return say(ECONNRESET, "the connection to the server was closed: " + why);
     if (after(asked, kRenewal)) {
       asked = system_clock().monotonic_ns();
       if (const auto again = ask(); !again) message(again.error().message());

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -275,6 +276,39 @@ TEST_F(FleetHistory, AHostAnswersForItselfOnly) {
   };
   EXPECT_TRUE(refused(reply_subject("b", std::string(32, '0'))));
   EXPECT_TRUE(refused(request_subject("b")));
+}
+
+// libnats gives up then; who uses the connection must see it, and not wait for ever.
+TEST_F(FleetHistory, AConnectionThatIsClosedForGoodSaysWhy) {
+  const auto users = [](const char* key) {
+    return std::string("authorization { users: [ {nkey: ") + key + "} ] }\n";
+  };
+  NatsServer server(users(kKeyOfA));
+  const std::string seed = server.folder() + "/seed";
+  std::ofstream(seed) << kSeedOfA << "\n";
+  const auto connection = connect(server.url(), [&](ConnectOptions& to) {
+    to.nkey = kKeyOfA;
+    to.nkey_seed = seed;
+    to.retry = true;
+  });
+  EXPECT_EQ(connection->closed(), "");
+  server.kill(SIGKILL);
+  // The same server, which does not know the user any more.
+  const std::string file = server.folder() + "/nats.conf";
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  std::string changed = text.str();
+  changed.replace(changed.find(kKeyOfA), std::string(kKeyOfA).size(), kKeyOfReader);
+  std::ofstream(file) << changed;
+  server.start();
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (connection->closed().empty()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    pollfd news{connection->wake_fd(), POLLIN, 0};
+    (void)::poll(&news, 1, 1000);
+    connection->clear_wake();
+  }
+  EXPECT_FALSE(connection->connected());
 }
 
 // What waits to be read is bounded, and requests displace only requests.

@@ -140,7 +140,17 @@ struct Connection::State {
 };
 
 natsStatus Connection::State::set_options(natsOptions* to, const ConnectOptions& from) {
-  natsStatus status = natsOptions_SetURL(to, from.servers.c_str());
+  // natsOptions_SetURL() takes one URL only.
+  std::vector<std::string> urls(1);
+  for (const char c : from.servers) {
+    if (c == ',')
+      urls.emplace_back();
+    else
+      urls.back() += c;
+  }
+  std::vector<const char*> servers;
+  for (const std::string& url : urls) servers.push_back(url.c_str());
+  natsStatus status = natsOptions_SetServers(to, servers.data(), static_cast<int>(servers.size()));
   const auto set = [&](bool wanted, auto function, auto... values) {
     if (status == NATS_OK && wanted) status = function(to, values...);
   };

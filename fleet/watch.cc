@@ -29,8 +29,9 @@ namespace knell::fleet {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
-constexpr milliseconds kLease(60'000), kRenewal(20'000);
+constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be seen
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be seen
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
@@ -98,7 +99,7 @@ class Watch final : public Command {
   Selector selector_;
   bool json_ = false;
   int64_t most_ = INT64_MAX, shown_ = 0;
-  std::optional<std::chrono::nanoseconds> limit_;
+  std::optional<nanoseconds> limit_;
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<EventFilter> filter_;
@@ -173,8 +174,7 @@ void Watch::check_hosts() {
   if (!hosts) return;
   for (const auto& [name, host] : *hosts) {
     if (!host_matches(hosts_, name)) continue;
-    const auto age =
-        std::chrono::nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0));
+    const auto age = nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0));
     const bool silent = is_silent(host.presence, std::chrono::duration_cast<milliseconds>(age));
     const std::string said = silent ? "silent" : printable(host.presence.state);
     std::string& before = trouble_.try_emplace(name, "ok").first->second;
@@ -237,15 +237,21 @@ Result<int> Watch::execute() {
   if (!json_) out_ = table_header();
   bool going = write_out();
   const uint64_t started = system_clock().monotonic_ns();
-  const auto after = [](uint64_t from, std::chrono::nanoseconds time) {
+  const auto after = [](uint64_t from, nanoseconds time) {
     return system_clock().monotonic_ns() - from >= static_cast<uint64_t>(time.count());
   };
-  uint64_t asked = started, checked = 0;
+  uint64_t asked = started, checked = 0, connects = connection_->connects();
+  nanoseconds renewal = kRenewal;
   while (going && shown_ < most_ && !StopSignal::stopped() &&
          !(limit_ && after(started, *limit_))) {
-    if (after(asked, kRenewal)) {
+    // After a reconnect at once: the hosts wait only so long for readers to return.
+    if (connection_->connected() &&
+        (after(asked, renewal) || connection_->connects() != connects)) {
       asked = system_clock().monotonic_ns();
-      if (const auto again = ask(); !again) message(again.error().message());
+      connects = connection_->connects();
+      const auto again = ask();
+      if (!again) message(again.error().message());
+      renewal = again ? kRenewal : kRenewalRetry;
     }
     if (after(checked, kHostCheck)) {
       checked = system_clock().monotonic_ns();

@@ -50,9 +50,15 @@ class BatchCutter {
   std::optional<uint64_t> due_ns() const;
 
  private:
+  std::string_view line_of(const knell_event& event);
+
   std::string host_;
   BatchLimits limits_;
+  std::string buffer_ = std::string(size_t{64} << 10, '\0');
   EventBatch open_;
+  std::string payload_;  // of the open batch
+  uint32_t open_type_ = 0;
+  std::string_view open_ended_;
   uint64_t opened_ns_ = 0;
 };
 

@@ -29,7 +29,7 @@ std::string message_id(std::string_view stream, const EventBatch& batch);
 
 struct BatchLimits {
   uint32_t events = 64;
-  size_t bytes = size_t{16} << 10;  // a message is larger only if its one event is
+  size_t bytes = size_t{64} << 10;  // a message is larger only if its one event is
   std::chrono::nanoseconds age = std::chrono::milliseconds(50);
 };
 

@@ -287,7 +287,8 @@ void Forwarder::send_one(const EventBatch& batch) {
     case Outcome::kFull:
       return retry_later("the stream of events is full: " + done.text);
     case Outcome::kNoStream:
-      return retry_later("the server has no stream of events: run knell fleet init");
+      return retry_later(
+          "the server has no stream of events (run knell fleet init), or its cluster no leader");
     case Outcome::kTimeout:
     case Outcome::kFailed:
       return retry_later("the server does not answer: " + done.text);

@@ -69,8 +69,14 @@ void add_pid(Pids& pids, const JsonValue& event) {
 Pids stored(const std::string& url, size_t* messages = nullptr) {
   Pids pids;
   const auto connection = connect(url);
-  auto reader =
-      StreamReader::create(*connection, kEventStream, kEventSubjects, StreamReader::From::kOldest);
+  const auto open = [&] {
+    return StreamReader::create(*connection, kEventStream, kEventSubjects,
+                                StreamReader::From::kOldest);
+  };
+  auto reader = open();
+  // A server of a cluster that was just started knows the stream a little later.
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!reader && std::chrono::steady_clock::now() < deadline) reader = open();
   EXPECT_TRUE(reader) << reader.error().message();
   Repeats repeats(1'000'000);
   while (reader && !(*reader)->at_end()) {

@@ -151,6 +151,7 @@ void Forwarder::set_interest(FleetInterest interest) {
   if (interest.revision < interest_.revision) return;
   knows_interest_ = true;
   interest_ = std::move(interest);
+  wanted_until_ms_ = 0;
   apply_due_ns_ = 0;
   apply_interest();
 }
@@ -196,18 +197,23 @@ void Forwarder::advance_lease_time() {
   lease_time_ms_ = at;
 }
 
-void Forwarder::apply_interest() {
-  // Until it is known, what the forwarder before has not sent is kept.
-  if (!knows_interest_) return;
+// Only when the interest changes and when a lease ends: it parses all predicates.
+void Forwarder::join_interest() {
   std::vector<RefusedSelector> refused;
-  const Wanted wanted =
-      wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
+  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
+  wanted_until_ms_ = next_expiry_ms(interest_, lease_time_ms_).value_or(INT64_MAX);
   for (const RefusedSelector& each : refused)
     if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
       log_(fmt::format("ignores what {} asks for: {}", printable(each.owner), each.reason));
   refused_ = std::move(refused);
-  if ((wanted == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
-  if (const auto set = stream_.set_wanted(wanted); !set) {
+}
+
+void Forwarder::apply_interest() {
+  // Until it is known, what the forwarder before has not sent is kept.
+  if (!knows_interest_) return;
+  if (lease_time_ms_ >= wanted_until_ms_) join_interest();
+  if ((wanted_ == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
+  if (const auto set = stream_.set_wanted(wanted_); !set) {
     stream_failed_ = true;
     stream_state_ = set.error().message();
     apply_due_ns_ = now() + kStreamRetry;
@@ -215,9 +221,9 @@ void Forwarder::apply_interest() {
   }
   stream_failed_ = false;
   stream_state_ = "ok";
-  applied_ = wanted;
-  presence_.asked = wanted.events == 0 ? "" : events_text(wanted.events);
-  presence_.predicates = predicates_text(wanted);
+  applied_ = wanted_;
+  presence_.asked = wanted_.events == 0 ? "" : events_text(wanted_.events);
+  presence_.predicates = predicates_text(wanted_);
   presence_due_ns_ = 0;
 }
 

@@ -64,6 +64,7 @@ class Forwarder {
   void set_interest(FleetInterest interest);
   void read_interest();
   void advance_lease_time();
+  void join_interest();
   void apply_interest();
   void read_events();
   void send();
@@ -86,6 +87,8 @@ class Forwarder {
   Presence presence_;
   FleetInterest interest_;
   bool knows_interest_ = false;
+  Wanted wanted_;                // of interest_ for this host,
+  int64_t wanted_until_ms_ = 0;  // while lease_time_ms_ is below
   std::optional<Wanted> applied_;
   std::vector<RefusedSelector> refused_;
   std::vector<EventBatch> ended_;

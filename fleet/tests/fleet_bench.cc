@@ -132,13 +132,14 @@ void measure_events(int count, uint32_t batch) {
 
 // Several forwarders, each in a thread: more than one is needed to keep the server busy, since each
 // waits for the acknowledgement of a message before it sends the next.
-void measure_server(int forwarders, int count) {
+void measure_server(int forwarders, int count, uint32_t batch) {
   const NatsServer server;
   const auto reader = reader_of(server);
   std::vector<std::unique_ptr<Host>> hosts;
   for (int i = 0; i < forwarders; ++i) {
     ForwarderOptions options = forwarder_options(fmt::format("host{}", i));
-    options.batch = {};
+    options.batch.events = batch;
+    options.batch.bytes = size_t{1} << 20;
     hosts.push_back(std::make_unique<Host>(server.url(), options));
   }
   ask(*reader, KNELL_EVENT_EXIT);
@@ -158,7 +159,7 @@ void measure_server(int forwarders, int count) {
   fmt::print(
       "{} forwarders, {} events a message: {:.0f} events/s through one server; {:.2f} us of CPU an "
       "event in the server, {:.2f} us in a forwarder\n",
-      forwarders, BatchLimits{}.events, events / seconds_since(start),
+      forwarders, batch, events / seconds_since(start),
       (cpu_seconds(server.pid()) - server_cpu) / events * 1e6,
       (cpu_seconds() - cpu) / events * 1e6);
 }
@@ -198,7 +199,8 @@ int main(int argc, char** argv) {
   }
   for (const uint32_t batch : {1u, 32u, 64u}) knell::fleet::measure_events(events, batch);
   for (const int forwarders : {2, 8, 32})
-    knell::fleet::measure_server(forwarders, std::max(events / forwarders, 64));
+    knell::fleet::measure_server(forwarders, std::max(events / forwarders, 64), 64);
+  knell::fleet::measure_server(32, std::max(events / 32, 64), 1);
   knell::fleet::measure_interest(hosts);
   return 0;
 }

@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "fleet/json_event.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -15,22 +14,42 @@ std::string message_id(std::string_view stream, const EventBatch& batch) {
   return fmt::format("{}:{}-{}", stream, batch.first, batch.last);
 }
 
+// The JSON of an event in `buffer_`. It is written in one pass while the buffer is several times
+// larger than the text, see knell_event_json().
+std::string_view BatchCutter::line_of(const knell_event& event) {
+  for (;;) {
+    const ssize_t size = knell_event_json(&event, buffer_.data(), buffer_.size());
+    if (size < 0) return {};  // out of memory
+    if (static_cast<size_t>(size) < buffer_.size())
+      return {buffer_.data(), static_cast<size_t>(size)};
+    buffer_.resize(2 * static_cast<size_t>(size));
+  }
+}
+
 void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
                       std::vector<EventBatch>& out) {
-  const std::string line = json_of_host(host_, event);
-  std::string subject = event_subject(shard_, host_, event);
-  if (open_.count != 0 &&
-      (open_.subject != subject || open_.payload.size() + line.size() + 1 > limits_.bytes))
+  const std::string_view line = line_of(event);
+  if (line.empty()) return;
+  const std::string_view ended = ended_token(event);
+  // {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
+  const size_t bytes = line.size() + host_.size() + 11;
+  if (open_.count != 0 && (open_.shard != shard_ || event.type != open_type_ ||
+                           ended != open_ended_ || payload_.size() + bytes > limits_.bytes))
     end(out);
   if (open_.count == 0) {
     open_.shard = shard_;
-    open_.subject = std::move(subject);
+    open_.subject = event_subject(shard_, host_, event);
+    open_type_ = event.type;
+    open_ended_ = ended;
     open_.first = seq;
     open_.time_ns = event.time_ns;
     opened_ns_ = now_ns;
   }
-  open_.payload += line;
-  open_.payload += '\n';
+  payload_ += R"({"host":")";
+  payload_ += host_;
+  payload_ += R"(",)";
+  payload_ += line.substr(1);
+  payload_ += '\n';
   open_.last = seq;
   open_.cursor.assign(event.cursor.data != nullptr ? event.cursor.data : "", event.cursor.size);
   ++open_.count;
@@ -39,7 +58,10 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
 }
 
 void BatchCutter::end(std::vector<EventBatch>& out) {
-  if (open_.count != 0) out.push_back(std::exchange(open_, {}));
+  if (open_.count == 0) return;
+  open_.payload = payload_;  // a copy of the exact size, which may be kept for minutes
+  payload_.clear();
+  out.push_back(std::exchange(open_, {}));
 }
 
 void BatchCutter::end_old(uint64_t now_ns, std::vector<EventBatch>& out) {

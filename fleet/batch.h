@@ -31,7 +31,7 @@ std::string message_id(std::string_view stream, const EventBatch& batch);
 
 struct BatchLimits {
   uint32_t events = 64;
-  size_t bytes = size_t{16} << 10;  // a message is larger only if its one event is
+  size_t bytes = size_t{64} << 10;  // a message is larger only if its one event is
   std::chrono::nanoseconds age = std::chrono::milliseconds(50);
 };
 
@@ -57,10 +57,16 @@ class BatchCutter {
   std::optional<uint64_t> due_ns() const;
 
  private:
+  std::string_view line_of(const knell_event& event);
+
   std::string host_;
   BatchLimits limits_;
   uint32_t shard_ = 0;
+  std::string buffer_ = std::string(size_t{64} << 10, '\0');
   EventBatch open_;
+  std::string payload_;  // of the open batch
+  uint32_t open_type_ = 0;
+  std::string_view open_ended_;
   uint64_t opened_ns_ = 0;
 };
 

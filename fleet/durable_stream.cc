@@ -14,11 +14,11 @@
 namespace knell::fleet {
 namespace {
 
-std::string cursor_of(const knell_event& event) { return {event.cursor.data, event.cursor.size}; }
-
 // A lost event can have the cursor of the event before it.
 std::string key_of(const knell_event& event) {
-  return fmt::format("{} {}", cursor_of(event), event.type == KNELL_EVENT_LOST ? "lost" : "");
+  std::string key(event.cursor.data, event.cursor.size);
+  key += event.type == KNELL_EVENT_LOST ? " lost" : " ";
+  return key;
 }
 
 }  // namespace
@@ -49,7 +49,7 @@ void DurableStream::close() {
 void DurableStream::forget() {
   close();
   unacked_.clear();
-  unacked_set_.clear();
+  again_.clear();
 }
 
 Result<void> DurableStream::open(const Wanted& wanted) {
@@ -91,8 +91,16 @@ Result<void> DurableStream::set_wanted(const Wanted& wanted) {
   return {};
 }
 
-bool DurableStream::was_read(const knell_event& event) const {
-  return (event.flags & KNELL_FLAG_REDELIVERED) != 0 && unacked_set_.contains(key_of(event));
+bool DurableStream::note_read(const knell_event& event) {
+  std::string key = key_of(event);
+  if ((event.flags & KNELL_FLAG_REDELIVERED) == 0) {
+    again_.clear();
+  } else {
+    if (again_.empty()) again_.insert(unacked_.begin(), unacked_.end());
+    if (!again_.insert(key).second) return false;
+  }
+  unacked_.push_back(std::move(key));
+  return true;
 }
 
 Result<std::span<const knell_event* const>> DurableStream::read(size_t count) {
@@ -107,15 +115,13 @@ Result<std::span<const knell_event* const>> DurableStream::read(size_t count) {
     if (got.empty()) break;
     size_t taken = 0;
     for (const knell_event* event : got) {
-      if (was_read(*event)) continue;
+      if (!note_read(*event)) continue;
       knell_event& copy = events_[taken];
       copy = {};
       copy.size = std::min(event->size, sizeof copy);
       std::memcpy(&copy, event, copy.size);
       copy.size = std::min(event->size, sizeof copy);
       copy.seq = ++seq_;
-      unacked_.push_back(key_of(*event));
-      unacked_set_.insert(unacked_.back());
       pointers_[taken++] = &copy;
     }
     if (taken != 0) return std::span(pointers_).first(taken);
@@ -124,12 +130,12 @@ Result<std::span<const knell_event* const>> DurableStream::read(size_t count) {
 }
 
 Result<void> DurableStream::ack(const std::string& cursor) {
-  const auto is_it = [&](const std::string& key) { return key.starts_with(cursor + ' '); };
-  const auto last = std::find_if(unacked_.rbegin(), unacked_.rend(), is_it);
-  for (auto left = unacked_.rend() - last; left > 0; --left) {
-    unacked_set_.erase(unacked_.front());
-    unacked_.pop_front();
-  }
+  // It is one of the oldest, perhaps with a lost event after it.
+  const std::string key = cursor + ' ';
+  const auto is_it = [&](const std::string& one) { return one.starts_with(key); };
+  auto end = std::find_if(unacked_.begin(), unacked_.end(), is_it);
+  if (end == unacked_.end()) end = unacked_.begin();
+  unacked_.erase(unacked_.begin(), std::find_if_not(end, unacked_.end(), is_it));
   if (!listener_) return {};
   knell_event event{};
   event.size = sizeof event;

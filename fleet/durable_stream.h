@@ -39,7 +39,8 @@ class DurableStream final : public EventStream {
   Result<void> open(const Wanted& wanted);
   void close();
   void forget();
-  bool was_read(const knell_event& event) const;
+  // Adds the event to those that are not acknowledged; false: it was read before.
+  bool note_read(const knell_event& event);
 
   Options options_;
   std::string name_, id_;
@@ -48,9 +49,10 @@ class DurableStream final : public EventStream {
   Listener listener_;
   uint64_t seq_ = 0;
   // Cursor and type of the events that were read and not acknowledged, oldest first. After knelld
-  // was away, and after a change of predicates, they come again.
+  // was away, and after a change of predicates, they come again, before all others; only while they
+  // do, the set has them all.
   std::deque<std::string> unacked_;
-  std::unordered_set<std::string> unacked_set_;
+  std::unordered_set<std::string> again_;
   std::array<knell_event, kMostRead> events_;  // with the numbers of this stream
   std::array<const knell_event*, kMostRead> pointers_;
 };

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <knell/knell.hpp>
@@ -17,6 +18,12 @@
 //
 // The interest arrives as a message when a reader changes it. It is also read from its bucket after
 // each connect and every few minutes, since a message may be missed.
+//
+// Leases: a reader renews its own by a message, which it cannot send while the server is away, and
+// this host cannot receive it while it is away itself. So time stands still for leases from when
+// the connection is lost until `lease_grace` after it is back; and no lease ends before the bucket
+// was read after its end. Without this an outage longer than a lease would end all of them, and the
+// host would remove its durable listener with the events that it has not sent.
 namespace knell::fleet {
 namespace {
 
@@ -25,6 +32,7 @@ using std::chrono::milliseconds;
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kInterestInterval = 300 * kSecond;
 constexpr uint64_t kInterestRetry = 5 * kSecond;
+constexpr uint64_t kMostLeaseDelayMs = 2000;
 constexpr uint64_t kStreamRetry = kSecond;
 constexpr uint64_t kFirstDelay = kSecond / 4, kMostDelay = 30 * kSecond;
 constexpr milliseconds kPublishTimeout(2000);
@@ -32,6 +40,12 @@ constexpr size_t kEventsARead = 256;
 constexpr int kReadsAStep = 8;
 constexpr uint64_t kMostSending = kSecond / 10;  // in one step
 constexpr double kBurstSeconds = 10;
+
+uint64_t random_bits() {
+  uint64_t bits = 0;
+  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) < 0) bits = system_clock().boottime_ns();
+  return bits;
+}
 
 std::string machine_id() {
   char id[33] = "";
@@ -71,6 +85,7 @@ Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& 
   presence_.state = "ok";
   presence_.stream = stream.id();
   presence_.interval_ms = options_.heartbeat.count();
+  lease_delay_ms_ = static_cast<int64_t>(random_bits() % kMostLeaseDelayMs);
 }
 
 Result<void> Forwarder::start() {
@@ -81,6 +96,11 @@ Result<void> Forwarder::start() {
 
 uint64_t Forwarder::presence_interval_ns() const {
   return static_cast<uint64_t>(std::chrono::nanoseconds(options_.heartbeat).count());
+}
+
+uint64_t Forwarder::grace_end_ns() const {
+  return reached_ns_ +
+         static_cast<uint64_t>(std::chrono::nanoseconds(options_.lease_grace).count());
 }
 
 void Forwarder::set_state(const std::string& state) {
@@ -103,6 +123,7 @@ void Forwarder::note_connection() {
   // Another process of the server may have less than the one before: what it had not written.
   if (!server_id_.empty() && server != server_id_) outbox_.resend();
   server_id_ = server;
+  reached_ns_ = now();
   interest_due_ns_ = presence_due_ns_ = send_due_ns_ = 0;
 }
 
@@ -135,38 +156,69 @@ void Forwarder::set_interest(FleetInterest interest) {
   knows_interest_ = true;
   interest_ = std::move(interest);
   cutter_.set_shard(shard_of(options_.host, interest_.shards));
+  wanted_until_ms_ = 0;
   apply_due_ns_ = 0;
   apply_interest();
 }
 
 void Forwarder::read_interest() {
   if (now() < interest_due_ns_ || !connection_.connected()) return;
+  interest_tried_ns_ = now();
   const auto stored = connection_.last_message(kInterestStream, kInterestSubject);
   interest_due_ns_ = now() + (stored ? kInterestInterval : kInterestRetry);
-  if (!stored) return log_(stored.error().message());
+  if (!stored) {
+    reached_ns_ = now();  // readers cannot reach the bucket either
+    return log_(stored.error().message());
+  }
+  interest_read_ms_ = now_ms();
   if (!stored->has_value()) {
     knows_interest_ = true;
     return;
   }
   auto interest = parse_interest((*stored)->data);
   if (!interest) return log_(interest.error().message());
-  // The bucket may have been made anew, with revisions from 1 on.
   interest->revision = (*stored)->seq;
+  // A server of a cluster that has just been elected may answer with an older value, once; a bucket
+  // that was made anew has revisions from 1 on, and answers so again.
+  if (!std::exchange(older_interest_, interest->revision < interest_.revision) && older_interest_) {
+    interest_due_ns_ = now() + kInterestRetry;
+    return;
+  }
   interest_.revision = 0;
+  older_interest_ = false;
   set_interest(*std::move(interest));
+}
+
+void Forwarder::advance_lease_time() {
+  if (!connection_.connected() || now() < grace_end_ns()) return;
+  // The first that ended since the interest was read.
+  const auto end = next_expiry_ms(interest_, std::max(lease_time_ms_, interest_read_ms_ - 1));
+  const int64_t at = now_ms();
+  if (end && *end <= at) {
+    if (*end + lease_delay_ms_ <= at)
+      interest_due_ns_ = std::min(interest_due_ns_, interest_tried_ns_ + kInterestRetry);
+    return;
+  }
+  lease_time_ms_ = at;
+}
+
+// Only when the interest changes and when a lease ends: it parses all predicates.
+void Forwarder::join_interest() {
+  std::vector<RefusedSelector> refused;
+  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
+  wanted_until_ms_ = next_expiry_ms(interest_, lease_time_ms_).value_or(INT64_MAX);
+  for (const RefusedSelector& each : refused)
+    if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
+      log_(fmt::format("ignores what {} asks for: {}", printable(each.owner), each.reason));
+  refused_ = std::move(refused);
 }
 
 void Forwarder::apply_interest() {
   // Until it is known, what the forwarder before has not sent is kept.
   if (!knows_interest_) return;
-  std::vector<RefusedSelector> refused;
-  const Wanted wanted = wanted_of(interest_, options_.host, now_ms(), options_.allowed, &refused);
-  for (const RefusedSelector& each : refused)
-    if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
-      log_(fmt::format("ignores what {} asks for: {}", printable(each.owner), each.reason));
-  refused_ = std::move(refused);
-  if ((wanted == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
-  if (const auto set = stream_.set_wanted(wanted); !set) {
+  if (lease_time_ms_ >= wanted_until_ms_) join_interest();
+  if ((wanted_ == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
+  if (const auto set = stream_.set_wanted(wanted_); !set) {
     stream_failed_ = true;
     stream_state_ = set.error().message();
     apply_due_ns_ = now() + kStreamRetry;
@@ -174,9 +226,9 @@ void Forwarder::apply_interest() {
   }
   stream_failed_ = false;
   stream_state_ = "ok";
-  applied_ = wanted;
-  presence_.asked = wanted.events == 0 ? "" : events_text(wanted.events);
-  presence_.predicates = predicates_text(wanted);
+  applied_ = wanted_;
+  presence_.asked = wanted_.events == 0 ? "" : events_text(wanted_.events);
+  presence_.predicates = predicates_text(wanted_);
   presence_due_ns_ = 0;
 }
 
@@ -246,7 +298,8 @@ void Forwarder::send_one(const EventBatch& batch) {
     case Outcome::kFull:
       return retry_later("the stream of events is full: " + done.text);
     case Outcome::kNoStream:
-      return retry_later("the server has no stream of events: run knell fleet init");
+      return retry_later(
+          "the server has no stream of events (run knell fleet init), or its cluster no leader");
     case Outcome::kTimeout:
     case Outcome::kFailed:
       return retry_later("the server does not answer: " + done.text);
@@ -309,6 +362,7 @@ void Forwarder::send_presence() {
 void Forwarder::step() {
   note_connection();
   note_messages();
+  advance_lease_time();
   read_interest();
   apply_interest();
   read_events();
@@ -333,8 +387,10 @@ milliseconds Forwarder::timeout() const {
     due = std::min(due, std::max(send_due_ns_, paced ? at + kSecond / 10 : at));
   }
   if (!connection_.connected()) due = std::max(due, at + kSecond);
-  if (const auto expiry = next_expiry_ms(interest_, now_ms()))
-    due = std::min(due, at + static_cast<uint64_t>(*expiry - now_ms()) * 1'000'000);
+  if (const auto end = next_expiry_ms(interest_, lease_time_ms_)) {
+    const int64_t left_ms = std::max<int64_t>(*end + lease_delay_ms_ - now_ms(), 1000);
+    due = std::min(due, std::max(at + static_cast<uint64_t>(left_ms) * 1'000'000, grace_end_ns()));
+  }
   const uint64_t wait = due > at ? due - at : 0;
   return milliseconds((wait + 999'999) / 1'000'000);
 }

@@ -31,6 +31,9 @@ struct ForwarderOptions {
   std::chrono::milliseconds heartbeat = std::chrono::seconds(30);
   // Answers queries of the past; null: this host answers none. Must outlive the forwarder.
   HistoryService* history = nullptr;
+  // How long readers have to renew their leases after the server is reached again: more than the
+  // renewal interval of a reader, and the delay of its reconnect.
+  std::chrono::milliseconds lease_grace = std::chrono::seconds(30);
 };
 
 // Sends the events that the fleet asks for from one host to the server. One thread calls step()
@@ -64,6 +67,8 @@ class Forwarder {
   void note_messages();
   void set_interest(FleetInterest interest);
   void read_interest();
+  void advance_lease_time();
+  void join_interest();
   void apply_interest();
   void read_events();
   void send();
@@ -74,6 +79,7 @@ class Forwarder {
   void note_backlog();
   void send_presence();
   uint64_t presence_interval_ns() const;
+  uint64_t grace_end_ns() const;
   void set_state(const std::string& state);
 
   ForwarderOptions options_;
@@ -87,6 +93,8 @@ class Forwarder {
   Presence presence_;
   FleetInterest interest_;
   bool knows_interest_ = false;
+  Wanted wanted_;                // of interest_ for this host,
+  int64_t wanted_until_ms_ = 0;  // while lease_time_ms_ is below
   std::optional<Wanted> applied_;
   std::vector<RefusedSelector> refused_;
   std::vector<EventBatch> ended_;
@@ -94,11 +102,19 @@ class Forwarder {
   uint64_t connects_ = 0;
   std::string server_id_;
   std::string stream_state_ = "ok", send_state_ = "ok", name_state_;
-  uint64_t name_until_ns_ = 0;    // name_state_ counts until then
-  std::string refusal_;           // the last that was logged
-  bool more_events_ = false;      // the stream has events that were not read for want of room
-  uint64_t interest_due_ns_ = 0;  // when to read the interest
-  uint64_t apply_due_ns_ = 0;     // when to try again to open the stream
+  uint64_t name_until_ns_ = 0;      // name_state_ counts until then
+  std::string refusal_;             // the last that was logged
+  bool more_events_ = false;        // the stream has events that were not read for want of room
+  uint64_t interest_due_ns_ = 0;    // when to read the interest
+  uint64_t interest_tried_ns_ = 0;  // when reading it was last tried
+  bool older_interest_ = false;     // the last read returned an older revision than is known
+  int64_t interest_read_ms_ = 0;    // when it was last read
+  // Leases are valid that end after this time. It is the present, or the time since which readers
+  // may not have been able to renew.
+  int64_t lease_time_ms_ = 0;
+  uint64_t reached_ns_ = 0;     // since when the server is reached without an interruption
+  int64_t lease_delay_ms_ = 0;  // of this host, so that not all read the bucket at once
+  uint64_t apply_due_ns_ = 0;   // when to try again to open the stream
   bool stream_failed_ = false;
   uint64_t send_due_ns_ = 0;  // not before
   uint64_t delay_ns_ = 0;     // of the next retry

@@ -44,6 +44,11 @@ void join(Wanted& wanted, const Selector& selector, bool first) {
   }
 }
 
+void remove_ended(FleetInterest& interest, int64_t time_ms) {
+  std::erase_if(interest.selectors,
+                [&](const Selector& selector) { return selector.expires_ms <= time_ms; });
+}
+
 }  // namespace
 
 Result<void> check_predicate(const std::string& key, const std::string& value) {
@@ -131,6 +136,7 @@ Result<FleetInterest> parse_interest(const std::string& text) {
 
 Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms) {
   remove_selector(interest, selector.owner, now_ms);
+  if (interest.selectors.size() == kMostSelectors) remove_ended(interest, now_ms);
   if (interest.selectors.size() == kMostSelectors)
     return say(E2BIG, fmt::format("{} readers ask for events of this fleet, the most there can be",
                                   kMostSelectors));
@@ -139,9 +145,9 @@ Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t no
 }
 
 void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms) {
-  std::erase_if(interest.selectors, [&](const Selector& selector) {
-    return selector.owner == owner || selector.expires_ms <= now_ms;
-  });
+  std::erase_if(interest.selectors,
+                [&](const Selector& selector) { return selector.owner == owner; });
+  remove_ended(interest, now_ms - kKeepEnded.count());
 }
 
 uint32_t permitted(uint32_t events, uint32_t allowed) {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -49,8 +50,11 @@ std::string interest_json(const FleetInterest& interest);
 // Errors: EINVAL: not a value of interest_json(), or above a bound.
 Result<FleetInterest> parse_interest(const std::string& text);
 
-// Adds the selector, in place of the one with its owner, and removes those whose lease has ended.
-// Errors: E2BIG: too many selectors.
+// Adds the selector, in place of the one with its owner, and removes those whose lease ended more
+// than kKeepEnded ago, or any that has ended if there is no room. Not at once: after an outage all
+// leases have ended, and the first reader to renew must not remove what the others ask for. Errors:
+// E2BIG: too many selectors.
+constexpr std::chrono::milliseconds kKeepEnded = std::chrono::hours(24);
 Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms);
 void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms);
 

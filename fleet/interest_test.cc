@@ -54,12 +54,14 @@ TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
   EXPECT_EQ(interest.selectors[1].events, uint32_t{KNELL_EVENT_FORK});
   EXPECT_EQ(next_expiry_ms(interest, 400), 500);
   EXPECT_EQ(next_expiry_ms(interest, 500), 2000);
-  // b did not renew its lease.
+  // b did not renew its lease: it may be that it could not, for a day.
   ASSERT_TRUE(put_selector(interest, selector("c", KNELL_EVENT_SID, "*", 9000), 500));
-  EXPECT_EQ(interest.selectors.size(), 2u);
+  EXPECT_EQ(interest.selectors.size(), 3u);
   remove_selector(interest, "a", 500);
   remove_selector(interest, "c", 500);
   EXPECT_FALSE(next_expiry_ms(interest, 500));
+  remove_selector(interest, "c", 500 + kKeepEnded.count());
+  EXPECT_TRUE(interest.selectors.empty());
 }
 
 TEST(FleetInterest, IsBounded) {
@@ -67,7 +69,9 @@ TEST(FleetInterest, IsBounded) {
   for (size_t i = 0; i < kMostSelectors; ++i)
     ASSERT_TRUE(put_selector(interest, selector(std::to_string(i), kAll), 0));
   EXPECT_FALSE(put_selector(interest, selector("one more", kAll), 0));
-  EXPECT_TRUE(put_selector(interest, selector("5", kAll), 0));  // in place of its own
+  EXPECT_TRUE(put_selector(interest, selector("5", kAll), 0));            // in place of its own
+  EXPECT_TRUE(put_selector(interest, selector("one more", kAll), 1000));  // the others have ended
+  EXPECT_EQ(interest.selectors.size(), 1u);
 }
 
 TEST(FleetInterest, NobodyAsksThenNothingIsSent) {

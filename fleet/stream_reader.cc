@@ -55,17 +55,19 @@ Result<std::unique_ptr<StreamReader>> StreamReader::create(Connection& connectio
   if (from == From::kNow) {
     reader->next_seq_ = info->State.LastSeq + 1;
     reader->last_time_ns_ = info->State.LastTime;
+    reader->begin_time_ns_ = std::max<int64_t>(info->State.LastTime, 0) + 1;
+  } else if (info->State.Msgs != 0) {
+    reader->pending_ = info->State.Msgs;
+    reader->end_seq_ = info->State.LastSeq;
   }
-  reader->pending_ = from == From::kNow ? 0 : info->State.Msgs;
   jsStreamInfo_Destroy(info);
-  reader->server_id_ = connection.server_id();
+  reader->interruptions_ = connection.interruptions();
   KNELL_TRY(reader->subscribe());
   return reader;
 }
 
 Result<void> StreamReader::subscribe() {
   subscription_.reset();
-  const std::string server = connection_.server_id();
   jsSubOptions how;
   jsSubOptions_Init(&how);
   how.Stream = stream_.c_str();
@@ -74,14 +76,16 @@ Result<void> StreamReader::subscribe() {
   how.Config.Heartbeat = kHeartbeat.count();
   how.Config.InactiveThreshold = kInactive.count();
   how.Config.MemoryStorage = true;
-  if (server == server_id_ || last_time_ns_ == 0) {
+  const uint64_t interruptions = connection_.interruptions();
+  // A stream that went back has other messages under the numbers that were read. Which server of a
+  // cluster has the stream is not known here, so each interruption may have been its restart.
+  if (interruptions == interruptions_ || last_time_ns_ == 0) {
     how.Config.DeliverPolicy = js_DeliverByStartSequence;
     how.Config.OptStartSeq = next_seq_;
   } else {
     how.Config.DeliverPolicy = js_DeliverByStartTime;
-    how.Config.OptStartTime = std::max<int64_t>(last_time_ns_ - kGoBack.count(), 1);
+    how.Config.OptStartTime = std::max(last_time_ns_ - kGoBack.count(), begin_time_ns_);
   }
-  const uint64_t interruptions = connection_.interruptions();
   auto subscription = std::make_unique<Subscription>();
   auto code = static_cast<jsErrCode>(0);
   const natsStatus status = js_SubscribeSync(&subscription->nats, connection_.jetstream(),
@@ -94,7 +98,6 @@ Result<void> StreamReader::subscribe() {
   }
   subscription_ = std::move(subscription);
   interruptions_ = interruptions;
-  server_id_ = server;
   consumer_seq_ = 0;
   return {};
 }

@@ -30,8 +30,9 @@ class StreamReader {
   // Waits for the next message; nullopt: there was none for `timeout`. Losing the server is no
   // error.
   std::optional<Message> next(std::chrono::milliseconds timeout);
-  // Whether all messages that the stream had when the last one was sent have been read.
-  bool at_end() const { return pending_ == 0; }
+  // Whether all messages have been read that the stream had when the last one was sent, and, with
+  // kOldest, when this reader was created: the server of a cluster that sends them may be behind.
+  bool at_end() const { return pending_ == 0 && next_seq_ > end_seq_; }
 
  private:
   struct Subscription;
@@ -42,8 +43,8 @@ class StreamReader {
   std::string stream_, subjects_;
   std::unique_ptr<Subscription> subscription_;  // null: none now
   uint64_t interruptions_ = 0;
-  std::string server_id_;
-  uint64_t next_seq_ = 1;
+  uint64_t next_seq_ = 1, end_seq_ = 0;
+  int64_t begin_time_ns_ = 1;  // no message is of interest that was stored before
   int64_t last_time_ns_ = 0;   // of the stream's clock
   uint64_t consumer_seq_ = 0;  // of the last message of this consumer
   uint64_t pending_ = 0;

@@ -29,8 +29,9 @@ namespace knell::fleet {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
 
-constexpr milliseconds kLease(60'000), kRenewal(20'000);
+constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be seen
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be seen
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
@@ -72,7 +73,7 @@ class Watch final : public Command {
   Selector selector_;
   bool json_ = false;
   int64_t most_ = INT64_MAX, shown_ = 0;
-  std::optional<std::chrono::nanoseconds> limit_;
+  std::optional<nanoseconds> limit_;
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<EventFilter> filter_;
@@ -190,17 +191,24 @@ Result<int> Watch::execute() {
   if (!json_) out_ = table_header();
   bool going = write_out();
   const uint64_t started = system_clock().monotonic_ns();
-  const auto after = [](uint64_t from, std::chrono::nanoseconds time) {
+  const auto after = [](uint64_t from, nanoseconds time) {
     return system_clock().monotonic_ns() - from >= static_cast<uint64_t>(time.count());
   };
-  uint64_t asked = started, checked = 0;
+  uint64_t asked = started, checked = 0, connects = connection_->connects();
+  nanoseconds renewal = kRenewal;
   while (going && shown_ < most_ && !StopSignal::stopped() &&
          !(limit_ && after(started, *limit_))) {
     if (const std::string why = connection_->closed(); !why.empty())
       return say(ECONNRESET, "the connection to the server was closed: " + why);
-    if (after(asked, kRenewal)) {
+    // After a reconnect at once: the hosts wait only so long for readers to return.
+    if (connection_->connected() &&
+        (after(asked, renewal) || connection_->connects() != connects)) {
       asked = system_clock().monotonic_ns();
-      if (const auto again = ask(); !again) message(again.error().message());
+      connects = connection_->connects();
+      const auto again = ask();
+      if (!again) message(again.error().message());
+      renewal = again ? kRenewal : kRenewalRetry;
+      if (!again) continue;
       if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
     if (after(checked, kHostCheck)) {

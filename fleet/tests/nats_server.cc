@@ -12,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "base/unique_fd.h"
 
@@ -31,13 +33,18 @@ sockaddr_in loopback(int port) {
   return address;
 }
 
+// A port that is free, below those that the kernel gives to clients (ip_local_port_range): while a
+// server is dead, no client that tries to connect to it may get its port as the source.
 int free_port() {
-  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-  EXPECT_EQ(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
-  return ntohs(address.sin_port);
+  std::random_device chance;
+  std::uniform_int_distribution<int> ports(10'000, 32'000);
+  for (;;) {
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int port = ports(chance);
+    const sockaddr_in address = loopback(port);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+      return port;
+  }
 }
 
 bool accepts(int port) {
@@ -104,6 +111,25 @@ void NatsServer::save_files() const {
 void NatsServer::restore_files() const {
   fs::remove_all(folder_ + "/store");
   fs::copy(folder_ + "/saved", folder_ + "/store", fs::copy_options::recursive);
+}
+
+NatsCluster::NatsCluster() {
+  std::array<int, kServers> ports{};
+  std::string routes;
+  for (int& port : ports) {
+    port = free_port();
+    routes += "\"nats://127.0.0.1:" + std::to_string(port) + "\", ";
+  }
+  for (size_t i = 0; i < kServers; ++i)
+    servers_[i] = std::make_unique<NatsServer>(
+        "server_name: n" + std::to_string(i) + "\ncluster {\n  name: knell\n  listen: 127.0.0.1:" +
+        std::to_string(ports[i]) + "\n  routes: [" + routes + "]\n}\n");
+}
+
+std::string NatsCluster::url() const {
+  std::string out;
+  for (const auto& server : servers_) out += (out.empty() ? "" : ",") + server->url();
+  return out;
 }
 
 }  // namespace knell::fleet

@@ -4,6 +4,8 @@
 
 #include <sys/types.h>
 
+#include <array>
+#include <memory>
 #include <string>
 
 namespace knell::fleet {
@@ -24,6 +26,7 @@ class NatsServer {
   void kill(int signal);  // and waits until it has exited
   std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
   const std::string& folder() const { return folder_; }
+  pid_t pid() const { return pid_; }
   // Copies of its files, taken and put back while it does not run: it went back in time.
   void save_files() const;
   void restore_files() const;
@@ -32,6 +35,18 @@ class NatsServer {
   std::string folder_;
   int port_ = 0;
   pid_t pid_ = -1;
+};
+
+// Three servers that know each other, so that a stream can have three copies.
+class NatsCluster {
+ public:
+  static constexpr size_t kServers = 3;
+  NatsCluster();
+  NatsServer& server(size_t index) { return *servers_[index]; }
+  std::string url() const;  // of all of them
+
+ private:
+  std::array<std::unique_ptr<NatsServer>, kServers> servers_;
 };
 
 }  // namespace knell::fleet

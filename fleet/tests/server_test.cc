@@ -9,13 +9,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <knell/knell.hpp>
+#include <map>
 #include <numeric>
-#include <set>
+#include <random>
+#include <thread>
 
 #include "base/clock.h"
 #include "base/json_value.h"
@@ -54,12 +58,25 @@ Result<FleetInterest> ask(Connection& connection, const std::string& owner, uint
   });
 }
 
+// The pids of the events of each host.
+using Pids = std::map<std::string, std::vector<int>>;
+
+void add_pid(Pids& pids, const JsonValue& event) {
+  pids[event["host"].text()].push_back(static_cast<int>(event["pid"].count()));
+}
+
 // The pids of all events of the stream, in order, without repeats.
-std::vector<int> stored_pids(const std::string& url, size_t* messages = nullptr) {
-  std::vector<int> pids;
+Pids stored(const std::string& url, size_t* messages = nullptr) {
+  Pids pids;
   const auto connection = connect(url);
-  auto reader =
-      StreamReader::create(*connection, kEventStream, kEventSubjects, StreamReader::From::kOldest);
+  const auto open = [&] {
+    return StreamReader::create(*connection, kEventStream, kEventSubjects,
+                                StreamReader::From::kOldest);
+  };
+  auto reader = open();
+  // A server of a cluster that was just started knows the stream a little later.
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!reader && std::chrono::steady_clock::now() < deadline) reader = open();
   EXPECT_TRUE(reader) << reader.error().message();
   Repeats repeats(1'000'000);
   while (reader && !(*reader)->at_end()) {
@@ -70,11 +87,14 @@ std::vector<int> stored_pids(const std::string& url, size_t* messages = nullptr)
       const size_t end = message->data.find('\n', at);
       const auto value = parse_json_object(message->data.substr(at, end - at));
       at = end + 1;
-      if (value && repeats.is_new(event_key(*value)))
-        pids.push_back(static_cast<int>((*value)["pid"].count()));
+      if (value && repeats.is_new(event_key(*value))) add_pid(pids, *value);
     }
   }
   return pids;
+}
+
+std::vector<int> stored_pids(const std::string& url, size_t* messages = nullptr) {
+  return stored(url, messages)["h1"];
 }
 
 std::vector<int> numbers_to(int last) {
@@ -82,6 +102,118 @@ std::vector<int> numbers_to(int last) {
   std::iota(numbers.begin(), numbers.end(), 1);
   return numbers;
 }
+
+// `knell-fleet watch` of the non-zero exits of all hosts.
+class WatchProgram {
+ public:
+  // `folder`: for its output. `more`: arguments.
+  WatchProgram(const std::string& url, const std::string& folder,
+               std::vector<std::string> more = {})
+      : file_(folder + "/shown") {
+    std::vector<std::string> words{"knell-fleet", "watch",        "--server", url,
+                                   "-e",          "nonzero-exit", "-o",       "json"};
+    words.insert(words.end(), more.begin(), more.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      const int out = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+      ::dup2(out, 1);
+      ::execv(KNELL_BIN "/knell-fleet", arguments.data());
+      ::_exit(127);
+    }
+  }
+  WatchProgram(const WatchProgram&) = delete;
+  WatchProgram& operator=(const WatchProgram&) = delete;
+  ~WatchProgram() {
+    if (!ended()) ::kill(pid_, SIGKILL);
+    if (!ended_) ::waitpid(pid_, nullptr, 0);
+  }
+  void interrupt() const { ::kill(pid_, SIGINT); }
+  // Whether it has ended; then `status` is its wait status.
+  bool ended() { return ended_ = ended_ || ::waitpid(pid_, &status, WNOHANG) == pid_; }
+  Pids shown() const {
+    Pids pids;
+    std::ifstream lines(file_);
+    for (std::string line; std::getline(lines, line) && !lines.eof();)
+      if (const auto event = parse_json_object(line)) add_pid(pids, *event);
+    return pids;
+  }
+  int status = -1;
+
+ private:
+  std::string file_;
+  pid_t pid_ = -1;
+  bool ended_ = false;
+};
+
+// Hosts h1, h2, ... that forward events all the time, each in a thread of its own, until finish().
+class BusyHosts {
+ public:
+  BusyHosts(const std::string& url, int count, uint32_t events_per_second) {
+    for (int i = 0; i < count; ++i) hosts_.emplace_back();
+    int number = 0;
+    for (BusyHost& host : hosts_) {
+      ForwarderOptions options = forwarder_options("h" + std::to_string(++number));
+      options.events_per_second = events_per_second;
+      host.thread = std::thread([this, &host, url, options] { run(host, url, options); });
+    }
+  }
+  ~BusyHosts() { (void)finish(); }
+  // The events that the server acknowledged so far.
+  uint64_t sent() const {
+    uint64_t sum = 0;
+    for (const BusyHost& host : hosts_) sum += host.sent;
+    return sum;
+  }
+  // Waits until this is at least `count`.
+  bool send(uint64_t count) const {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (sent() < count) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      (void)::poll(nullptr, 0, 2);
+    }
+    return true;
+  }
+  // Waits until everything is sent; returns what a reader must get. Fails if that takes too long.
+  Pids finish() {
+    finish_ = true;
+    Pids pids;
+    int number = 0;
+    for (BusyHost& host : hosts_) {
+      if (host.thread.joinable()) host.thread.join();
+      pids["h" + std::to_string(++number)] = numbers_to(host.produced);
+    }
+    return pids;
+  }
+
+ private:
+  struct BusyHost {
+    std::thread thread;
+    std::atomic<uint64_t> sent = 0;
+    int produced = 0;  // of its thread
+  };
+
+  void run(BusyHost& host, const std::string& url, const ForwarderOptions& options) const {
+    Host simulated(url, options);
+    const auto all_sent = [&] {
+      host.sent = simulated.forwarder->outbox().sent();
+      if (finish_) return host.sent == static_cast<uint64_t>(host.produced);
+      if (simulated.forwarder->outbox().waiting() == 0) {
+        simulated.stream.produce(100);
+        host.produced += 100;
+      }
+      return false;
+    };
+    while (!finish_) (void)simulated.run_until([&] { return all_sent() || finish_; });
+    EXPECT_TRUE(simulated.run_until(all_sent))
+        << options.host << ": " << simulated.forwarder->presence().state;
+  }
+
+  std::deque<BusyHost> hosts_;
+  std::atomic<bool> finish_ = false;
+};
 
 class FleetServer : public testing::Test {
  protected:
@@ -114,11 +246,45 @@ TEST_F(FleetServer, NobodyAsksThenNothingIsSent) {
 TEST_F(FleetServer, TheLeaseOfAReaderEnds) {
   NatsServer server;
   init(server.url());
-  Host host(server.url());
+  ForwarderOptions options = forwarder_options("h1");
+  options.lease_grace = 100ms;
+  Host host(server.url(), options);
   const auto reader = connect(server.url());
   ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXEC, 2s));
   ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
   ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events == 0; }));
+}
+
+// The reader cannot renew its lease while the server is away.
+TEST_F(FleetServer, IsAwayForLongerThanALease) {
+  constexpr auto kLease = 2s;
+  NatsServer server;
+  init(server.url());
+  ForwarderOptions options = forwarder_options("h1");
+  options.lease_grace = 10s;  // the reader reconnects after up to 3 s
+  Host host(server.url(), options);
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT, kLease));
+  ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
+  bool stopped = false;
+  const auto run_until = [&](const std::function<bool()>& done) {
+    return host.run_until([&] {
+      stopped = stopped || host.stream.wanted().events == 0;
+      return done();
+    });
+  };
+  server.kill(SIGKILL);
+  const int64_t end = now_ms() + milliseconds(kLease).count() + 500;
+  ASSERT_TRUE(run_until([&] { return now_ms() > end; }));
+  host.stream.produce(50);
+  server.start();
+  ASSERT_TRUE(run_until([&] { return host.forwarder->outbox().sent() == 50; }));
+  ASSERT_TRUE(run_until([&] { return reader->connected(); }));
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT, 1h));
+  host.stream.produce(50);
+  ASSERT_TRUE(run_until([&] { return host.forwarder->outbox().sent() == 100; }));
+  EXPECT_FALSE(stopped);
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(100));
 }
 
 TEST_F(FleetServer, AHostThatStartsLaterReadsTheInterest) {
@@ -154,15 +320,7 @@ TEST_F(FleetServer, IsKilledManyTimes) {
   init(server.url());
   Host host(server.url());
 
-  const std::string shown = server.folder() + "/shown";
-  const pid_t watch = ::fork();
-  if (watch == 0) {
-    const int out = ::open(shown.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ::dup2(out, 1);
-    ::execl(KNELL_BIN "/knell-fleet", "knell-fleet", "watch", "--server", server.url().c_str(),
-            "-e", "nonzero-exit", "-o", "json", "-n", std::to_string(kEvents).c_str(), nullptr);
-    ::_exit(127);
-  }
+  WatchProgram watch(server.url(), server.folder(), {"-n", std::to_string(kEvents)});
   ASSERT_TRUE(host.run_until([&] { return host.stream.wanted().events != 0; }));
   for (int kill = 0; kill < kKills; ++kill) {
     const uint64_t sent = host.forwarder->outbox().sent();
@@ -177,14 +335,62 @@ TEST_F(FleetServer, IsKilledManyTimes) {
   EXPECT_EQ(stored_pids(server.url(), &messages), numbers_to(kEvents));
   EXPECT_EQ(messages, size_t{kEvents / 10});  // the server dropped every repeat
 
-  int status = -1;
-  ASSERT_TRUE(host.run_until([&] { return ::waitpid(watch, &status, WNOHANG) == watch; }));
-  EXPECT_EQ(status, 0);
-  std::vector<int> pids;
-  std::ifstream lines(shown);
-  for (std::string line; std::getline(lines, line);)
-    pids.push_back(static_cast<int>((*parse_json_object(line))["pid"].count()));
-  EXPECT_EQ(pids, numbers_to(kEvents));
+  ASSERT_TRUE(host.run_until([&] { return watch.ended(); }));
+  EXPECT_EQ(watch.status, 0);
+  EXPECT_EQ(watch.shown()["h1"], numbers_to(kEvents));
+}
+
+// The stream has three copies. A server is killed at random moments, and started again while the
+// others go on: it may be the one that leads the stream, that a host or the reader is connected to,
+// or that has the consumer of the reader.
+TEST_F(FleetServer, OneOfAClusterIsKilledManyTimes) {
+  constexpr int kHosts = 3, kKills = 5;
+  constexpr uint32_t kRate = 300;  // events a second of a host
+  const uint32_t seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 chance(seed);
+  const auto some = [&](size_t most) {
+    return std::uniform_int_distribution<size_t>(0, most)(chance);
+  };
+  NatsCluster cluster;
+  StreamLimits limits;
+  limits.replicas = 3;
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  ConnectOptions to;
+  to.servers = cluster.url();
+  for (bool made = false; !made;) {  // until the servers have found each other
+    const auto connection = Connection::create(to);
+    made = connection && create_streams(**connection, limits);
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline)
+        << (connection ? "" : connection.error().message());
+    (void)::poll(nullptr, 0, 50);
+  }
+  WatchProgram watch(cluster.url(), cluster.server(0).folder());
+  BusyHosts hosts(cluster.url(), kHosts, kRate);
+  ASSERT_TRUE(hosts.send(1));
+  for (int kill = 0; kill < kKills; ++kill) {
+    ASSERT_TRUE(hosts.send(hosts.sent() + 1 + some(kHosts * kRate)));
+    NatsServer& killed = cluster.server(some(NatsCluster::kServers - 1));
+    killed.kill(SIGKILL);
+    ASSERT_TRUE(hosts.send(hosts.sent() + 1 + some(kHosts * kRate)));
+    killed.start();
+  }
+  const Pids all = hosts.finish();
+  EXPECT_EQ(stored(cluster.url()), all);
+  const auto shows_all = [&] {
+    const Pids shown = watch.shown();
+    return std::ranges::all_of(all, [&](const auto& host) {
+      const auto found = shown.find(host.first);
+      return found != shown.end() && found->second.size() >= host.second.size();
+    });
+  };
+  while (!shows_all() && !watch.ended() && std::chrono::steady_clock::now() < deadline + kPatience)
+    (void)::poll(nullptr, 0, 50);
+  watch.interrupt();
+  while (!watch.ended() && std::chrono::steady_clock::now() < deadline + kPatience)
+    (void)::poll(nullptr, 0, 10);
+  EXPECT_EQ(watch.status, 0);
+  EXPECT_EQ(watch.shown(), all);
 }
 
 // As after a loss of power: the server acknowledged messages that its disk does not have.
@@ -224,6 +430,14 @@ TEST_F(FleetServer, StartsLater) {
   EXPECT_FALSE(host.connection->connected());
   server.start();
   ASSERT_TRUE(host.run_until([&] { return host.forwarder->outbox().sent() == 50; }));
+}
+
+TEST_F(FleetServer, OneOfSeveralUrls) {
+  NatsServer server, other;
+  init(other.url());
+  server.kill(SIGKILL);
+  EXPECT_NE(connect(server.url() + "," + other.url()), nullptr);
+  EXPECT_NE(connect(other.url() + "," + server.url()), nullptr);
 }
 
 TEST_F(FleetServer, AcksAfterTheHold) {

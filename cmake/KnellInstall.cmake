@@ -153,6 +153,9 @@ if(KNELL_PYTHON_FOR_TOOLS)
   if(TARGET knell-export)
     list(APPEND completed knell-export)
   endif()
+  if(TARGET knell-fleet)
+    list(APPEND completed knell-fleet)
+  endif()
   add_custom_command(OUTPUT ${out}/bash/knell ${out}/zsh/_knell VERBATIM
     COMMAND ${KNELL_PYTHON_FOR_TOOLS} ${tool} ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${out}
     DEPENDS ${completed} ${tool})

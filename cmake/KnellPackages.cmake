@@ -18,6 +18,9 @@ endif()
 if(TARGET knell-export)
   list(APPEND CPACK_COMPONENTS_ALL export)
 endif()
+if(TARGET knell-fleet)
+  list(APPEND CPACK_COMPONENTS_ALL fleet)
+endif()
 if(TARGET knell_python)
   list(APPEND CPACK_COMPONENTS_ALL python)
 endif()
@@ -49,7 +52,7 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_NAME knell)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_DEPENDS
   "libknell1 (= ${version}), systemd | systemd-standalone-sysusers")
-set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SUGGESTS "knell-compat, knell-export, python3-knell")
+set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SUGGESTS "knell-compat, knell-export, knell-fleet, python3-knell")
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell/postinst;${scripts}/knell/prerm;${scripts}/knell/postrm")
 
@@ -81,15 +84,26 @@ set(CPACK_DEBIAN_COMPAT_PACKAGE_DEPENDS "knell (= ${version})")
 set(CPACK_DEBIAN_COMPAT_PACKAGE_CONTROL_EXTRA "${trigger}")
 
 set(CPACK_COMPONENT_EXPORT_DESCRIPTION "filtered process events: exports
- knell export sends the events of knelld to other systems: counts of how
- processes ended to Prometheus, with alerts and a dashboard for Grafana; logs to
- an OpenTelemetry collector; structured entries to the systemd journal.")
+knell export sends the events of knelld to other systems: counts of how
+processes ended to Prometheus, with alerts and a dashboard for Grafana; logs to
+an OpenTelemetry collector; structured entries to the systemd journal.")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_NAME knell-export)
 set(CPACK_DEBIAN_EXPORT_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_EXPORT_PACKAGE_DEPENDS "knell (= ${version}), libknell1 (= ${version})")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_SUGGESTS "prometheus")
 set(CPACK_DEBIAN_EXPORT_PACKAGE_CONTROL_EXTRA
   "${scripts}/knell-export/postinst;${scripts}/knell-export/prerm;${scripts}/knell-export/postrm")
+
+set(CPACK_COMPONENT_FLEET_DESCRIPTION "filtered process events: of many hosts
+knell fleet shows the events of many hosts in one place. Each host sends those
+that a reader asks for to a NATS server with JetStream, filtered in its kernel;
+past events are read from its journal.")
+set(CPACK_DEBIAN_FLEET_PACKAGE_NAME knell-fleet)
+set(CPACK_DEBIAN_FLEET_PACKAGE_SECTION admin)
+set(CPACK_DEBIAN_FLEET_PACKAGE_DEPENDS "knell (= ${version}), libknell1 (= ${version})")
+set(CPACK_DEBIAN_FLEET_PACKAGE_SUGGESTS "nats-server")
+set(CPACK_DEBIAN_FLEET_PACKAGE_CONTROL_EXTRA
+  "${scripts}/knell-fleet/postinst;${scripts}/knell-fleet/prerm;${scripts}/knell-fleet/postrm")
 
 set(CPACK_COMPONENT_PYTHON_DESCRIPTION "filtered process events: the package for Python 3
 libknell for Python: listeners that are iterated with for and async for,

@@ -119,6 +119,29 @@ void append_journal(Families& out, const Object& journal) {
   out.add({}, journal.number("next_seq") - journal.number("oldest_seq"));
 }
 
+// Of the forwarder of knell-fleet, whose durable listener has the name fleet-HOST. It acknowledges
+// an event when it is safe at the server, some minutes after it was sent.
+void append_fleet(Families& out, const Object& status) {
+  int forwarders = 0;
+  double pending = 0, oldest = 0;
+  status.each("durable", [&](const Object& durable) {
+    if (!durable.text("name").starts_with("fleet-")) return;
+    ++forwarders;
+    pending += durable.number("pending");
+    const double at = durable.number("oldest_pending_s");
+    if (at != 0 && (oldest == 0 || at < oldest)) oldest = at;
+  });
+  if (forwarders == 0) return;
+  out.gauge(
+      "knell_fleet_pending_events",
+      "Events in the journal that the fleet asked for and that are not safe at its server yet.");
+  out.add({}, pending);
+  if (oldest == 0) return;
+  out.gauge("knell_fleet_oldest_pending_timestamp_seconds",
+            "When the oldest of knell_fleet_pending_events happened, about.");
+  out.add({}, oldest);
+}
+
 void append_totals(Families& out, const Object& status) {
   constexpr Member kCounters[] = {
       {"events", "knell_events_total", "Events taken from all sources."},
@@ -164,6 +187,7 @@ void append_status(Families& out, std::string_view text) {
   append_losses(out, status);
   append_listeners(out, status);
   append_journal(out, status.in("journal"));
+  append_fleet(out, status);
   if (status.in("restart").text("text").empty()) return;
   out.gauge("knell_restart_lost", "1: the last restart of knelld lost events.");
   out.add({}, status.in("restart")["lost"].IsTrue() ? 1 : 0);

@@ -64,6 +64,22 @@ TEST(StatusMetrics, HasTheNumbersOfTheStatus) {
   EXPECT_EQ(series.at("knell_journal_events"), 6);
 }
 
+TEST(StatusMetrics, HasTheLagOfTheFleet) {
+  const auto with = [](const std::string& durable) {
+    return series_of(R"({"durable":[{"name":"export-otlp","pending":9,"oldest_pending_s":5})" +
+                     durable + "]}");
+  };
+  EXPECT_FALSE(with("").contains("knell_fleet_pending_events"));
+  const auto none = with(R"(,{"name":"fleet-db1","pending":0,"oldest_pending":null})");
+  EXPECT_EQ(none.at("knell_fleet_pending_events"), 0);
+  EXPECT_FALSE(none.contains("knell_fleet_oldest_pending_timestamp_seconds"));
+  const auto some = with(
+      R"(,{"name":"fleet-db1","pending":2,"oldest_pending_s":20},
+          {"name":"fleet-db2","pending":3,"oldest_pending_s":10})");
+  EXPECT_EQ(some.at("knell_fleet_pending_events"), 5);
+  EXPECT_EQ(some.at("knell_fleet_oldest_pending_timestamp_seconds"), 10);
+}
+
 TEST(StatusMetrics, ListenersDoNotAddSeries) {
   const auto with = [](int listeners) {
     std::string status = R"({"listeners":[)";

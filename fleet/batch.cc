@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <knell/knell.hpp>
 #include <utility>
 
 #include "fleet/subject.h"
@@ -34,14 +33,16 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
   const std::string_view ended = ended_token(event);
   // {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
   const size_t bytes = line.size() + host_.size() + 11;
-  if (open_.count != 0 &&
-      (event.type != open_type_ || ended != open_ended_ || payload_.size() + bytes > limits_.bytes))
+  if (open_.count != 0 && (open_.shard != shard_ || event.type != open_type_ ||
+                           ended != open_ended_ || payload_.size() + bytes > limits_.bytes))
     end(out);
   if (open_.count == 0) {
-    open_.subject = event_subject(host_, event);
+    open_.shard = shard_;
+    open_.subject = event_subject(shard_, host_, event);
     open_type_ = event.type;
     open_ended_ = ended;
     open_.first = seq;
+    open_.time_ns = event.time_ns;
     opened_ns_ = now_ns;
   }
   payload_ += R"({"host":")";

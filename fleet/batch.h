@@ -16,12 +16,14 @@ namespace knell::fleet {
 // Consecutive events of one subject: one message. It is made once and never changes: a message that
 // is sent again has the same id and the same bytes, so the server can drop the repeat.
 struct EventBatch {
+  uint32_t shard = 0;
   std::string subject;
   uint64_t first = 0, last = 0;  // seq of the first and the last event
   uint32_t count = 0;            // of events
   uint64_t lost = 0;             // sum of the counts of its lost events
   std::string payload;           // one JSON object a line
   std::string cursor;            // of the last event
+  int64_t time_ns = 0;           // of the first event, CLOCK_REALTIME
 };
 
 // The id of the message of a batch: "<stream>:<first>-<last>".
@@ -40,12 +42,17 @@ class BatchCutter {
   explicit BatchCutter(std::string host, BatchLimits limits = {})
       : host_(std::move(host)), limits_(limits) {}
 
+  // Of the events that are added from now on.
+  void set_shard(uint32_t shard) { shard_ = shard; }
   // Adds one event with its `seq`, which must rise. Appends the batches that end with this call to
   // `out`.
   void add(const knell_event& event, uint64_t seq, uint64_t now_ns, std::vector<EventBatch>& out);
   // Ends the open batch if it is old at `now_ns`.
   void end_old(uint64_t now_ns, std::vector<EventBatch>& out);
   void end(std::vector<EventBatch>& out);
+  // The events that were added and are in no batch yet, and when the first of them happened.
+  uint32_t open_events() const { return open_.count; }
+  int64_t open_time_ns() const { return open_.time_ns; }
   // When end_old() will end the open batch, CLOCK_MONOTONIC ns; nullopt: no batch is open.
   std::optional<uint64_t> due_ns() const;
 
@@ -54,6 +61,7 @@ class BatchCutter {
 
   std::string host_;
   BatchLimits limits_;
+  uint32_t shard_ = 0;
   std::string buffer_ = std::string(size_t{64} << 10, '\0');
   EventBatch open_;
   std::string payload_;  // of the open batch

@@ -20,7 +20,7 @@ TEST(FleetBatch, IsOneJsonObjectALineWithTheHost) {
   ASSERT_TRUE(out.empty());
   cutter.end(out);
   ASSERT_EQ(out.size(), 1u);
-  EXPECT_EQ(out[0].subject, "knell.ev.db1.exit.nz");
+  EXPECT_EQ(out[0].subject, "knell.ev.0.db1.exit.nz");
   EXPECT_EQ(out[0].count, 2u);
   EXPECT_EQ(message_id("j", out[0]), "j:41-45");
   EXPECT_EQ(std::ranges::count(out[0].payload, '\n'), 2);
@@ -89,7 +89,7 @@ TEST(FleetBatch, HasOneSubject) {
   cutter.add(lost, 3, 0, out);
   cutter.end(out);
   ASSERT_EQ(out.size(), 3u);
-  EXPECT_EQ(out[1].subject, "knell.ev.h.exit.sig");
+  EXPECT_EQ(out[1].subject, "knell.ev.0.h.exit.sig");
   EXPECT_EQ(out[1].lost, 0u);
   EXPECT_EQ(out[2].lost, 12u);
 }

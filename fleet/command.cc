@@ -18,6 +18,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   all.push_back(make_init());
   all.push_back(make_forward());
   all.push_back(make_watch());
+  all.push_back(make_history());
   all.push_back(make_hosts());
   return all;
 }
@@ -27,11 +28,11 @@ std::string overview() {
       "knell-fleet sends the process events of many hosts to NATS JetStream, those that readers "
       "ask for.\n\nUsage:\n";
   for (const auto& command : all_commands())
-    out += fmt::format("  knell-fleet {:<8} [OPTIONS]  {}\n", command->name(), command->summary());
+    out += fmt::format("  knell fleet {:<8} [OPTIONS]  {}\n", command->name(), command->summary());
   return out +
-         "  knell-fleet --version\n"
+         "  knell fleet --version\n"
          "\n"
-         "`knell-fleet COMMAND --help` shows the options of a command, with examples.\n"
+         "`knell fleet COMMAND --help` shows the options of a command, with examples.\n"
          "\n"
          "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
 }
@@ -61,7 +62,7 @@ std::string describe(const CommandLine& line, const CommandLine::Error& error) {
 }
 
 int run(Command& command, std::vector<std::string> words) {
-  CommandLine line(fmt::format("knell-fleet {}", command.name()));
+  CommandLine line(fmt::format("knell fleet {}", command.name()));
   line.add_help("this text");
   command.add_options(line);
   const auto parsed = line.parse(std::move(words));
@@ -71,7 +72,7 @@ int run(Command& command, std::vector<std::string> words) {
   }
   if (*parsed == CommandLine::Parsed::kHelp) {
     const bool printed =
-        print(fmt::format("Usage: knell-fleet {} [OPTIONS]\n\n{}\n\n{}\n{}", command.name(),
+        print(fmt::format("knell fleet {} [OPTIONS]\n\n{}\n\n{}\n{}", command.name(),
                           command.summary(), line.options_text(), command.notes()));
     return printed ? kDone : kFailed;
   }
@@ -135,12 +136,12 @@ int run_fleet(const std::vector<std::string>& words) {
   if (first == "--version")
     return print(fmt::format("knell-fleet {}\n", version())) ? kDone : kFailed;
   if (first.empty()) {
-    message("missing command; see knell-fleet --help");
+    message("missing command; see knell fleet --help");
     return kUsage;
   }
   for (const auto& command : all_commands())
     if (command->name() == first) return run(*command, {words.begin() + 1, words.end()});
-  message(fmt::format("unknown command '{}'; see knell-fleet --help", printable(first)));
+  message(fmt::format("unknown command '{}'; see knell fleet --help", printable(first)));
   return kUsage;
 }
 

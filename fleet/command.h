@@ -38,6 +38,7 @@ class Command {
 std::unique_ptr<Command> make_init();
 std::unique_ptr<Command> make_forward();
 std::unique_ptr<Command> make_watch();
+std::unique_ptr<Command> make_history();
 std::unique_ptr<Command> make_hosts();
 
 // The options of the connection, the same for every subcommand.

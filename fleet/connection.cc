@@ -12,6 +12,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <iterator>
 #include <knell/knell.hpp>
 #include <mutex>
 
@@ -22,7 +23,6 @@
 namespace knell::fleet {
 namespace {
 
-constexpr size_t kMostMessages = 256;  // picked: only the newest interest counts
 constexpr int64_t kReconnectWaitMs = 1000;
 // A fleet must not return to its server all at once.
 constexpr int64_t kReconnectJitterMs = 2000;
@@ -85,19 +85,36 @@ Published published_of(natsMsg* ack) {
 
 }  // namespace
 
+// A subscription, and what it received that messages() has not returned. Guarded by State::mutex.
+struct Connection::Subscription {
+  State& state;
+  const KeptMessages kept;
+  natsSubscription* nats = nullptr;
+  std::deque<Message> messages;
+  size_t bytes = 0;
+
+  void push(Message message) {
+    bytes += message.data.size();
+    messages.push_back(std::move(message));
+    while (messages.size() > 1 && (messages.size() > kept.messages || bytes > kept.bytes)) {
+      bytes -= messages.front().data.size();
+      messages.pop_front();
+    }
+  }
+};
+
 struct Connection::State {
   UniqueFd wake;
   natsConnection* nats = nullptr;
   jsCtx* jetstream = nullptr;
-  std::vector<natsSubscription*> subscriptions;
-  natsSubscription* acks = nullptr;  // of `acks_prefix`.*
+  std::deque<Subscription> subscriptions;  // a deque never moves its elements
+  natsSubscription* acks = nullptr;        // of `acks_prefix`.*
   std::string acks_prefix;
   uint64_t published = 0;
   std::atomic<uint64_t> connects = 0, missed_heartbeats = 0;
 
   std::mutex mutex;
   std::condition_variable ended;
-  std::deque<Message> messages;
   std::string refusal;
   bool closed = false;
   size_t running = 0;  // subscriptions whose thread may still call
@@ -115,9 +132,12 @@ struct Connection::State {
   static void on_disconnected(natsConnection*, void* closure) { of(closure).signal(); }
   static void on_closed(natsConnection*, void* closure) {
     State& state = of(closure);
-    const std::lock_guard lock(state.mutex);
-    state.closed = true;
-    state.ended.notify_all();
+    {
+      const std::lock_guard lock(state.mutex);
+      state.closed = true;
+      state.ended.notify_all();
+    }
+    state.signal();
   }
   static void on_error(natsConnection* nats, natsSubscription*, natsStatus status, void* closure) {
     if (status == NATS_MISSED_HEARTBEAT) {
@@ -137,15 +157,15 @@ struct Connection::State {
   }
   static void on_message(natsConnection*, natsSubscription*, natsMsg* received, void* closure) {
     const OwnedMessage message(received);
-    State& state = of(closure);
+    auto& subscription = *static_cast<Subscription*>(closure);
+    State& state = subscription.state;
     {
       const std::lock_guard lock(state.mutex);
-      if (state.messages.size() == kMostMessages) state.messages.pop_front();
-      state.messages.push_back(
-          {natsMsg_GetSubject(message.get()),
-           std::string(natsMsg_GetData(message.get()),
-                       static_cast<size_t>(natsMsg_GetDataLength(message.get()))),
-           0, 0});
+      subscription.push(
+          {.subject = natsMsg_GetSubject(message.get()),
+           .data = std::string(natsMsg_GetData(message.get()),
+                               static_cast<size_t>(natsMsg_GetDataLength(message.get()))),
+           .no_responders = natsMsg_IsNoResponders(message.get())});
     }
     state.signal();
   }
@@ -209,7 +229,8 @@ natsStatus Connection::State::subscribe_to_acks(const std::string& inbox) {
 // The threads of libnats call with this object until the connection reports that it is closed and
 // each subscription that it is complete.
 void Connection::State::close() {
-  for (natsSubscription* subscription : subscriptions) natsSubscription_Destroy(subscription);
+  for (const Subscription& subscription : subscriptions)
+    natsSubscription_Destroy(subscription.nats);
   if (acks != nullptr) natsSubscription_Destroy(acks);
   if (jetstream != nullptr) jsCtx_Destroy(jetstream);
   if (nats == nullptr) return;
@@ -258,6 +279,13 @@ void Connection::clear_wake() {
 bool Connection::connected() const {
   return natsConnection_Status(state_->nats) == NATS_CONN_STATUS_CONNECTED;
 }
+std::string Connection::closed() const {
+  if (!natsConnection_IsClosed(state_->nats)) return "";
+  const char* text = nullptr;
+  const natsStatus status = natsConnection_GetLastError(state_->nats, &text);
+  return text != nullptr && *text != '\0' ? printable(std::string_view(text))
+                                          : natsStatus_GetText(status);
+}
 uint64_t Connection::connects() const { return state_->connects; }
 uint64_t Connection::interruptions() const { return state_->connects + state_->missed_heartbeats; }
 std::string Connection::server_id() const {
@@ -273,17 +301,20 @@ std::string Connection::refusal() {
   return std::exchange(state_->refusal, {});
 }
 
-Result<void> Connection::subscribe(const std::string& subject) {
-  natsSubscription* subscription = nullptr;
-  natsStatus status = natsConnection_Subscribe(&subscription, state_->nats, subject.c_str(),
-                                               &State::on_message, state_.get());
+Result<void> Connection::subscribe(const std::string& subject, KeptMessages kept) {
+  Subscription* made = nullptr;
+  {
+    const std::lock_guard lock(state_->mutex);
+    made = &state_->subscriptions.emplace_back(*state_, kept);
+  }
+  natsStatus status = natsConnection_Subscribe(&made->nats, state_->nats, subject.c_str(),
+                                               &State::on_message, made);
   if (status == NATS_OK) {
-    state_->subscriptions.push_back(subscription);
     {
       const std::lock_guard lock(state_->mutex);
       ++state_->running;
     }
-    status = natsSubscription_SetOnCompleteCB(subscription, &State::on_complete, state_.get());
+    status = natsSubscription_SetOnCompleteCB(made->nats, &State::on_complete, state_.get());
     if (status != NATS_OK) State::on_complete(state_.get());
   }
   if (status != NATS_OK) return nats_error(status, fmt::format("subscribe to {}", subject));
@@ -292,15 +323,26 @@ Result<void> Connection::subscribe(const std::string& subject) {
 
 std::vector<Message> Connection::messages() {
   const std::lock_guard lock(state_->mutex);
-  std::vector<Message> out(std::make_move_iterator(state_->messages.begin()),
-                           std::make_move_iterator(state_->messages.end()));
-  state_->messages.clear();
+  std::vector<Message> out;
+  for (Subscription& subscription : state_->subscriptions) {
+    std::ranges::move(subscription.messages, std::back_inserter(out));
+    subscription.messages.clear();
+    subscription.bytes = 0;
+  }
   return out;
 }
 
 Result<void> Connection::publish(const std::string& subject, std::string_view data) {
   const natsStatus status = natsConnection_Publish(state_->nats, subject.c_str(), data.data(),
                                                    static_cast<int>(data.size()));
+  if (status != NATS_OK) return nats_error(status, fmt::format("publish to {}", subject));
+  return {};
+}
+
+Result<void> Connection::publish_request(const std::string& subject, const std::string& reply,
+                                         std::string_view data) {
+  const natsStatus status = natsConnection_PublishRequest(
+      state_->nats, subject.c_str(), reply.c_str(), data.data(), static_cast<int>(data.size()));
   if (status != NATS_OK) return nats_error(status, fmt::format("publish to {}", subject));
   return {};
 }

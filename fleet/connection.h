@@ -33,8 +33,15 @@ struct ConnectOptions {
 // A message that was received.
 struct Message {
   std::string subject, data;
-  uint64_t seq = 0;     // in its stream; 0: not of a stream
-  int64_t time_ns = 0;  // when the stream stored it, CLOCK_REALTIME of the server
+  uint64_t seq = 0;            // in its stream; 0: not of a stream
+  int64_t time_ns = 0;         // when the stream stored it, CLOCK_REALTIME of the server
+  bool no_responders = false;  // of the server: no client receives the request with this reply
+};
+
+// How many messages of a subscription are kept until they are read; the newest one always is.
+struct KeptMessages {
+  size_t messages = 64;
+  size_t bytes = size_t{4} << 20;
 };
 
 // The result of publishing a message to a stream.
@@ -65,11 +72,15 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // POLLIN: messages(), refusal(), connected() or connects() may have changed; call clear_wake().
+  // POLLIN: messages(), refusal(), connected(), closed() or connects() may have changed; call
+  // clear_wake().
   int wake_fd() const;
   void clear_wake();
 
   bool connected() const;
+  // Why it was closed and will not be established again: the server refuses the credentials again
+  // and again, or it went away in the middle of the first connect. "": it was not.
+  std::string closed() const;
   uint64_t connects() const;  // how often it was established
   // How often a consumer may have ended: connects(), and heartbeats that a consumer missed.
   uint64_t interruptions() const;
@@ -78,13 +89,17 @@ class Connection {
   // What the server refused since the last call: the text of its error. "" nothing.
   std::string refusal();
 
-  // Receives the messages of a subject by messages(), also after a reconnect.
-  Result<void> subscribe(const std::string& subject);
-  // Those received since the last call, oldest first. At most 256 are kept, the newest.
+  // Receives the messages of a subject by messages(), also after a reconnect. Of each subscription
+  // the newest messages are kept, so that those of one do not displace those of another.
+  Result<void> subscribe(const std::string& subject, KeptMessages kept = {});
+  // Those received since the last call: for each subscription, oldest first.
   std::vector<Message> messages();
 
   // Publishes without an acknowledgement.
   Result<void> publish(const std::string& subject, std::string_view data);
+  // The same for a request, whose answers are expected at the subject `reply`.
+  Result<void> publish_request(const std::string& subject, const std::string& reply,
+                               std::string_view data);
   using Headers = std::vector<std::pair<std::string, std::string>>;
   Published publish(const std::string& subject, const std::string& id, const Headers& headers,
                     std::string_view data, std::chrono::milliseconds timeout);
@@ -104,6 +119,7 @@ class Connection {
 
  private:
   struct State;  // what the threads of libnats touch
+  struct Subscription;
   explicit Connection(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;

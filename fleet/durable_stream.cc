@@ -4,24 +4,15 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <cstring>
 #include <system_error>
 
-#include "base/clock.h"
+#include "fleet/random_name.h"
 
 namespace knell::fleet {
 namespace {
-
-std::string random_id() {
-  std::array<uint64_t, 2> bits{};
-  // Fails only before the kernel's generator is ready, which the flags do not wait for.
-  if (::getrandom(bits.data(), sizeof bits, GRND_NONBLOCK) < 0)
-    bits = {system_clock().boottime_ns(), static_cast<uint64_t>(system_clock().realtime_ns())};
-  return fmt::format("{:016x}{:016x}", bits[0], bits[1]);
-}
 
 // A lost event can have the cursor of the event before it.
 std::string key_of(const knell_event& event) {
@@ -35,7 +26,7 @@ std::string key_of(const knell_event& event) {
 DurableStream::DurableStream(const Options& options, std::string name, UniqueFd epoll)
     : options_(options),
       name_(std::move(name)),
-      id_(random_id()),
+      id_(random_name()),
       epoll_(std::move(epoll)),
       events_(),
       pointers_() {}

@@ -12,10 +12,15 @@
 namespace knell::fleet {
 namespace {
 
-std::string clock_text(int64_t time_ns) {
+tm local_time(int64_t time_ns) {
   const time_t seconds = time_ns / 1'000'000'000;
   tm parts{};
   ::localtime_r(&seconds, &parts);
+  return parts;
+}
+
+std::string clock_text(int64_t time_ns) {
+  const tm parts = local_time(time_ns);
   return fmt::format("{:02}:{:02}:{:02}.{:03}", parts.tm_hour, parts.tm_min, parts.tm_sec,
                      time_ns % 1'000'000'000 / 1'000'000);
 }
@@ -53,6 +58,11 @@ std::string lost_line(const knell_event& event) {
 std::string table_header() {
   return fmt::format("{:<12}  {:<16}  {:<7}  {:<12}  {:<8}  {:<16}  {:<6}  {:<12}  {}\n", "TIME",
                      "HOST", "PID", "PARENT", "USER", "UNIT", "AGE", "EVENT", "COMMAND");
+}
+
+std::string day_text(int64_t time_ns) {
+  const tm parts = local_time(time_ns);
+  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
 std::string table_line(const std::string& host, const knell_event& event) {

@@ -8,8 +8,9 @@
 
 namespace knell::fleet {
 
-// The lines of `knell-fleet watch -o table`.
+// The lines of `-o table`.
 std::string table_header();
+std::string day_text(int64_t time_ns);  // the local day of CLOCK_REALTIME ns: "2026-11-23"
 std::string table_line(const std::string& host, const knell_event& event);
 
 }  // namespace knell::fleet

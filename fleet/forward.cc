@@ -14,6 +14,7 @@
 #include "fleet/command.h"
 #include "fleet/durable_stream.h"
 #include "fleet/forwarder.h"
+#include "fleet/history_service.h"
 #include "fleet/stop_signal.h"
 #include "fleet/subject.h"
 
@@ -36,17 +37,18 @@ class Forward final : public Command {
            "Exit status: 0 stopped; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet forward\n"
-           "  knell-fleet forward --host db1 --allow nonzero-exit,coredump --details names\n";
+           "  knell fleet forward\n"
+           "  knell fleet forward --host db1 --allow nonzero-exit,coredump --details names\n";
   }
   void add_options(CommandLine& line) override {
     server_.add(line);
     line.add_value("--host", host_, "NAME",
                    "the name of this host in the fleet; default: its node name, with _ for dots");
     line.add_value("--allow", allow_, "EVENTS",
-                   "the events that this host is willing to send; default all");
+                   "events, as in knell watch, that this host is willing to send; default all");
     line.add_value("--details", details_, "LEVEL",
-                   "the details that it is willing to send: status, names or full; default full");
+                   "status, names or full (default): the details that it is willing to send");
+    line.add_flag("--no-history", no_history_, "answer no queries of past events");
     line.add_value("--hold", hold_, "TIME",
                    "how long to keep what the server acknowledged, until it has written it to its "
                    "disk; default 5m, 0 for a server with sync_interval: always");
@@ -60,6 +62,7 @@ class Forward final : public Command {
  private:
   ServerOptions server_;
   std::string host_, allow_, details_, hold_, rate_, buffer_;
+  bool no_history_ = false;
   ForwarderOptions options_;
   Options listener_;
 };
@@ -109,17 +112,27 @@ Result<int> Forward::execute() {
   to.inbox = "_INBOX_" + options_.host;  // so that no host may read the replies to another
   to.retry = true;
   KNELL_ASSIGN(const auto connection, Connection::create(to));
+  KNELL_ASSIGN(
+      const auto history,
+      HistoryService::create({options_.host, no_history_ ? 0 : options_.allowed, listener_.details},
+                             {}, [](const HistoryOptions& options, std::error_code& error) {
+                               return Listener::open_history("", options, error);
+                             }));
+  options_.history = history.get();
   Forwarder forwarder(options_, *stream, *connection, system_clock(),
                       [](const std::string& text) { message(text); });
   KNELL_TRY(forwarder.start());
   stop.unblock();
   if (!connection->connected()) message(fmt::format("no server yet at {}", to.servers));
   while (!StopSignal::stopped()) {
+    // The unit starts another forwarder, which gets from the journal what is not acknowledged.
+    if (const std::string why = connection->closed(); !why.empty())
+      return say(ECONNRESET, "the connection to the server was closed: " + why);
     forwarder.step();
-    std::array<pollfd, 3> ready{pollfd{stop.fd(), POLLIN, 0},
+    std::array<pollfd, 4> ready{pollfd{stop.fd(), POLLIN, 0},
                                 pollfd{connection->wake_fd(), POLLIN, 0},
-                                pollfd{stream->fd(), POLLIN, 0}};
-    (void)::poll(ready.data(), forwarder.reads_events() ? 3 : 2,
+                                pollfd{history->fd(), POLLIN, 0}, pollfd{stream->fd(), POLLIN, 0}};
+    (void)::poll(ready.data(), forwarder.reads_events() ? 4 : 3,
                  static_cast<int>(std::min<int64_t>(forwarder.timeout().count(), 60'000)));
   }
   forwarder.finish(kFinish);

@@ -10,10 +10,11 @@
 #include <knell/knell.hpp>
 
 #include "base/boot_id.h"
+#include "fleet/random_name.h"
 #include "fleet/subject.h"
 
 // One step, in this order: what the connection reports (a reconnect, a changed interest), what the
-// stream has, what waits to be sent, what is safe, presence.
+// stream has, what waits to be sent, what is safe, answers to queries, presence.
 //
 // The interest arrives as a message when a reader changes it. It is also read from its bucket after
 // each connect and every few minutes, since a message may be missed.
@@ -78,7 +79,7 @@ Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& 
       tokens_(options_.events_per_second * kBurstSeconds),
       tokens_ns_(clock.monotonic_ns()) {
   presence_.host = options_.host;
-  presence_.instance = fmt::format("{:016x}", random_bits());
+  presence_.instance = random_name();
   presence_.machine_id = machine_id();
   presence_.boot_id = boot_id();
   presence_.version = version();
@@ -90,6 +91,7 @@ Forwarder::Forwarder(ForwarderOptions options, EventStream& stream, Connection& 
 
 Result<void> Forwarder::start() {
   KNELL_TRY(connection_.subscribe(kControlSubject));
+  if (options_.history != nullptr) KNELL_TRY(connection_.subscribe(request_subject(options_.host)));
   return connection_.subscribe(presence_subject(options_.host));
 }
 
@@ -128,7 +130,9 @@ void Forwarder::note_connection() {
 
 void Forwarder::note_messages() {
   for (const Message& message : connection_.messages()) {
-    if (message.subject == kControlSubject) {
+    if (message.subject == request_subject(options_.host)) {
+      options_.history->submit(message.data);
+    } else if (message.subject == kControlSubject) {
       if (auto interest = parse_interest(message.data))
         set_interest(*std::move(interest));
       else
@@ -152,6 +156,7 @@ void Forwarder::set_interest(FleetInterest interest) {
   if (interest.revision < interest_.revision) return;
   knows_interest_ = true;
   interest_ = std::move(interest);
+  cutter_.set_shard(shard_of(options_.host, interest_.shards));
   wanted_until_ms_ = 0;
   apply_due_ns_ = 0;
   apply_interest();
@@ -314,10 +319,35 @@ void Forwarder::send() {
   }
 }
 
-void Forwarder::send_presence() {
+// A reader whose answer is lost sends its request again.
+void Forwarder::send_history() {
+  if (options_.history == nullptr) return;
+  for (const HistoryService::Reply& reply : options_.history->next_replies()) {
+    if (!connection_.connected()) continue;
+    if (const auto sent =
+            connection_.publish(reply_subject(options_.host, reply.query), reply.text);
+        !sent)
+      log_(sent.error().message());
+  }
+}
+
+// The oldest event that was not sent is the first one here: the stream has later ones.
+void Forwarder::note_backlog() {
   presence_.sent = outbox_.sent();
   presence_.acked = outbox_.acked();
   presence_.waiting = outbox_.waiting();
+  presence_.unsent = outbox_.waiting_events() + cutter_.open_events();
+  presence_.unacked = outbox_.events() + cutter_.open_events();
+  const EventBatch* batch = outbox_.next();
+  const int64_t oldest_ns = batch != nullptr ? batch->time_ns : cutter_.open_time_ns();
+  presence_.lag_ms =
+      presence_.unsent == 0 || oldest_ns == 0
+          ? 0
+          : static_cast<uint64_t>(std::max<int64_t>(now_ms() - oldest_ns / 1'000'000, 0));
+}
+
+void Forwarder::send_presence() {
+  note_backlog();
   set_state(stream_state_ != "ok"    ? stream_state_
             : send_state_ != "ok"    ? send_state_
             : now() < name_until_ns_ ? name_state_
@@ -342,6 +372,7 @@ void Forwarder::step() {
   if (const auto cursor = outbox_.release(now())) {
     if (const auto acked = stream_.ack(*cursor); !acked) log_(acked.error().message());
   }
+  send_history();
   send_presence();
 }
 

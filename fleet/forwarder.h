@@ -13,6 +13,7 @@
 #include "fleet/batch.h"
 #include "fleet/connection.h"
 #include "fleet/event_stream.h"
+#include "fleet/history_service.h"
 #include "fleet/interest.h"
 #include "fleet/outbox.h"
 #include "fleet/presence.h"
@@ -28,13 +29,16 @@ struct ForwarderOptions {
   // What was not used in the last ten seconds may be sent at once.
   uint32_t events_per_second = 2000;
   std::chrono::milliseconds heartbeat = std::chrono::seconds(30);
+  // Answers queries of the past; null: this host answers none. Must outlive the forwarder.
+  HistoryService* history = nullptr;
   // How long readers have to renew their leases after the server is reached again: more than the
   // renewal interval of a reader, and the delay of its reconnect.
   std::chrono::milliseconds lease_grace = std::chrono::seconds(30);
 };
 
 // Sends the events that the fleet asks for from one host to the server. One thread calls step()
-// whenever a descriptor of the stream or of the connection is readable, or after timeout(). At most
+// whenever a descriptor of the stream, of the connection or of the history is readable, or after
+// timeout(). At most
 // one message is not yet acknowledged, so the order of the messages is the order of the events,
 // also when the server is replaced meanwhile. step() waits for nothing else. Losing the server is
 // no error: it keeps what fits in the outbox, and reads no more.
@@ -43,7 +47,7 @@ class Forwarder {
   Forwarder(ForwarderOptions options, EventStream& stream, Connection& connection, Clock& clock,
             std::function<void(const std::string&)> log);
 
-  // Subscribes to the interest of the fleet. Call once, first.
+  // Subscribes to the interest of the fleet, and to queries. Call once, first.
   Result<void> start();
   void step();
   // How long step() has nothing to do unless a descriptor is readable.
@@ -71,6 +75,8 @@ class Forwarder {
   void send_one(const EventBatch& batch);
   void retry_later(const std::string& state);
   uint64_t events_allowed();
+  void send_history();
+  void note_backlog();
   void send_presence();
   uint64_t presence_interval_ns() const;
   uint64_t grace_end_ns() const;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "fleet/command.h"
+#include "fleet/selection.h"
 #include "fleet/stream_reader.h"
 #include "fleet/subject.h"
 
@@ -22,6 +23,8 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kPatience(5000);
+constexpr uint64_t kMostLagMs = uint64_t{1000} * 86'400 * 365 * 100;  // a host chooses what it says
+constexpr const char* kRow = "{:<20} {:>8} {:>9} {:>7} {:>7} {:>7} {:>6}  {:<24} {}\n";
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
 
@@ -32,68 +35,79 @@ class Hosts final : public Command {
     return "shows the hosts of the fleet: who is there, what they send, and what is wrong";
   }
   std::string_view notes() const override {
-    return "A host is silent when it missed two and a half heartbeats. UNSENT are the messages "
-           "that\n"
-           "wait at the host; LOST are the events that it lost.\n"
+    return "A host is silent when it missed two and a half heartbeats. UNSENT are the events that "
+           "wait\n"
+           "at the forwarder, LAG is the age of the oldest of them; UNACKED are the events that "
+           "its\n"
+           "journal keeps until they are safe at the server; LOST are the events that it lost.\n"
            "\n"
            "Exit status: 0 shown; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet hosts\n"
-           "  knell-fleet hosts -H 'db*' -o json\n";
+           "  knell fleet hosts\n"
+           "  knell fleet hosts -H 'db*' -o json\n";
   }
   void add_options(CommandLine& line) override {
     server_.add(line);
     line.add_value("-H,--host", glob_, "GLOB", "these hosts only");
-    line.add_value("-o,--output", output_, "FORMAT", "table or json; default table");
+    line.add_value("-o,--output", output_, "FORMAT", "table (default) or json");
   }
   Result<void> check() override {
     KNELL_TRY(server_.check());
-    if (!output_.empty() && output_ != "table" && output_ != "json")
-      return say(EINVAL, fmt::format("-o takes table or json, not '{}'", printable(output_)));
+    KNELL_ASSIGN(json_, is_json(output_));
     return {};
   }
   Result<int> execute() override;
 
  private:
-  std::string row(const HostSeen& host, nanoseconds age) const;
+  std::string row(const HostSeen& host) const;
 
   ServerOptions server_;
   std::string glob_, output_;
+  bool json_ = false;
 };
 
-std::string Hosts::row(const HostSeen& host, nanoseconds age) const {
+std::string Hosts::row(const HostSeen& host) const {
   const Presence& p = host.presence;
-  const bool silent = is_silent(p, std::chrono::duration_cast<milliseconds>(age));
-  if (output_ == "json") {
+  const nanoseconds age = host.age();
+  const bool silent = host.is_silent();
+  if (json_) {
     std::string line = presence_json(p);
     line.pop_back();
     return line + fmt::format(R"(,"age_ns":{},"silent":{}}})", age.count(), silent) + '\n';
   }
   std::string asked = or_dash(p.asked);
   if (!p.predicates.empty()) asked += " " + printable(p.predicates);
-  return fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", p.host, duration_text(age),
-                     p.events, p.waiting, p.lost, asked,
-                     silent ? "silent for " + duration_text(age) : printable(p.state));
+  const std::string lag =
+      p.lag_ms == 0 ? "-" : duration_text(milliseconds(std::min(p.lag_ms, kMostLagMs)));
+  return fmt::format(kRow, p.host, duration_text(age), p.events, p.unsent, lag, p.unacked, p.lost,
+                     asked, silent ? "silent for " + duration_text(age) : printable(p.state));
 }
 
 Result<int> Hosts::execute() {
   KNELL_ASSIGN(const auto connection, Connection::create(server_.get()));
   KNELL_ASSIGN(const auto hosts, read_hosts(*connection));
   std::string out;
-  if (output_ != "json")
-    out = fmt::format("{:<20} {:>8} {:>9} {:>7} {:>6}  {:<24} {}\n", "HOST", "SEEN", "EVENTS",
-                      "UNSENT", "LOST", "ASKED", "STATE");
+  if (!json_)
+    out = fmt::format(kRow, "HOST", "SEEN", "EVENTS", "UNSENT", "LAG", "UNACKED", "LOST", "ASKED",
+                      "STATE");
   for (const auto& [name, host] : hosts) {
     if (!glob_.empty() && !host_matches(glob_, name)) continue;
-    out +=
-        row(host, nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0)));
+    out += row(host);
   }
   if (::write(STDOUT_FILENO, out.data(), out.size()) < 0) return errno_error("write the output");
   return kDone;
 }
 
 }  // namespace
+
+nanoseconds HostSeen::age() const {
+  return nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - seen_ns, 0));
+}
+
+bool HostSeen::is_silent() const {
+  return fleet::is_silent(presence, std::chrono::duration_cast<milliseconds>(age()));
+}
 
 Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection) {
   KNELL_ASSIGN(const auto reader, StreamReader::create(connection, kHostStream, kHostSubjects,

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <map>
 #include <string>
 
@@ -13,6 +15,9 @@ namespace knell::fleet {
 struct HostSeen {
   Presence presence;
   int64_t seen_ns = 0;  // when the server stored it, CLOCK_REALTIME of the server
+
+  std::chrono::nanoseconds age() const;  // at least 0
+  bool is_silent() const;
 };
 
 // The last presence of each host. Errors: as StreamReader::create(); ETIMEDOUT.

@@ -8,6 +8,7 @@
 #include "base/numbers.h"
 #include "fleet/command.h"
 #include "fleet/streams.h"
+#include "fleet/subject.h"
 
 namespace knell::fleet {
 namespace {
@@ -22,8 +23,8 @@ class Init final : public Command {
     return "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet init\n"
-           "  knell-fleet init --server tls://nats1:4222 --replicas 3 --age 30d --bytes "
+           "  knell fleet init\n"
+           "  knell fleet init --server tls://nats1:4222 --replicas 3 --age 30d --bytes "
            "200000000000\n";
   }
   void add_options(CommandLine& line) override {
@@ -31,6 +32,9 @@ class Init final : public Command {
     line.add_value("--age", age_, "TIME", "keep events this long; default 7d");
     line.add_value("--bytes", bytes_, "N", "keep at most this many bytes; default 10737418240");
     line.add_value("--replicas", replicas_, "N", "copies in a cluster: 1, 3 or 5; default 1");
+    line.add_value(
+        "--shards", shards_, "N",
+        "streams that share the events by host, 1 to 64; default: those that exist, or 1");
     line.add_flag("--discard-new", limits_.discard_new,
                   "a full stream refuses new events; default: deletes the oldest");
   }
@@ -52,6 +56,12 @@ class Init final : public Command {
       if (!replicas || *replicas % 2 == 0) return say(EINVAL, "--replicas takes 1, 3 or 5");
       limits_.replicas = static_cast<int>(*replicas);
     }
+    if (!shards_.empty()) {
+      const auto shards = parse_number(shards_, 1, kMostShards);
+      if (!shards)
+        return say(EINVAL, fmt::format("--shards takes a number from 1 to {}", kMostShards));
+      limits_.shards = static_cast<uint32_t>(*shards);
+    }
     return {};
   }
   Result<int> execute() override {
@@ -66,7 +76,7 @@ class Init final : public Command {
  private:
   ServerOptions server_;
   StreamLimits limits_;
-  std::string age_, bytes_, replicas_;
+  std::string age_, bytes_, replicas_, shards_;
 };
 
 }  // namespace

@@ -7,43 +7,12 @@
 #include <algorithm>
 #include <knell/knell.hpp>
 
-#include "base/json_value.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
 namespace {
 
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
-
-Result<Selector> parse_selector(const JsonValue& value) {
-  const auto invalid = [](std::string_view what) {
-    return say(EINVAL, fmt::format("invalid interest: {}", what));
-  };
-  Selector selector;
-  selector.owner = value["owner"].text();
-  selector.hosts = value["hosts"].text();
-  selector.expires_ms =
-      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
-  if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
-    return invalid("a selector without an owner");
-  if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)
-    return invalid("a selector without a glob of hosts");
-  std::error_code error;
-  const std::string events = value["events"].text();
-  if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector without events");
-  selector.events = events_parse(events, error);
-  if (error) return invalid(explain());
-  size_t values = 0;
-  for (const JsonValue* pair : value["match"].items()) {
-    const std::string key = (*pair)["key"].text();
-    const std::string text = (*pair)["value"].text();
-    if (++values > kMostPredicates) return invalid("a selector with too many predicates");
-    if (key.size() > kMostTextBytes || text.size() > kMostTextBytes)
-      return invalid("a predicate that is too long");
-    selector.predicates[key].push_back(text);
-  }
-  return selector;
-}
 
 // Joins the values of one key: `*into` passes what it passed before, and what `other` passes.
 // False: no set of values does, and the key must go.
@@ -80,12 +49,6 @@ void remove_ended(FleetInterest& interest, int64_t time_ms) {
                 [&](const Selector& selector) { return selector.expires_ms <= time_ms; });
 }
 
-Result<void> check(const Selector& selector) {
-  for (const auto& [key, values] : selector.predicates)
-    for (const std::string& value : values) KNELL_TRY(check_predicate(key, value));
-  return {};
-}
-
 }  // namespace
 
 Result<void> check_predicate(const std::string& key, const std::string& value) {
@@ -96,19 +59,60 @@ Result<void> check_predicate(const std::string& key, const std::string& value) {
   return {};
 }
 
+Result<void> check_predicates(const Selector& selector) {
+  for (const auto& [key, values] : selector.predicates)
+    for (const std::string& value : values) KNELL_TRY(check_predicate(key, value));
+  return {};
+}
+
+std::string selector_json(const Selector& selector) {
+  std::string out = fmt::format(R"({{"owner":{},"hosts":{},"events":{},"expires_ms":{},"match":[)",
+                                json_string(selector.owner), json_string(selector.hosts),
+                                json_string(events_text(selector.events)), selector.expires_ms);
+  for (const auto& [key, values] : selector.predicates)
+    for (const std::string& value : values) {
+      if (out.back() != '[') out += ',';
+      out += fmt::format(R"({{"key":{},"value":{}}})", json_string(key), json_string(value));
+    }
+  return out + "]}";
+}
+
+Result<Selector> parse_selector(const JsonValue& value) {
+  const auto invalid = [](std::string_view what) {
+    return say(EINVAL, fmt::format("invalid interest: {}", what));
+  };
+  Selector selector;
+  selector.owner = value["owner"].text();
+  selector.hosts = value["hosts"].text();
+  selector.expires_ms =
+      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
+  if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
+    return invalid("a selector without an owner");
+  if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)
+    return invalid("a selector without a glob of hosts");
+  std::error_code error;
+  const std::string events = value["events"].text();
+  if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector without events");
+  selector.events = events_parse(events, error);
+  if (error) return invalid(explain());
+  size_t values = 0;
+  for (const JsonValue* pair : value["match"].items()) {
+    const std::string key = (*pair)["key"].text();
+    const std::string text = (*pair)["value"].text();
+    if (++values > kMostPredicates) return invalid("a selector with too many predicates");
+    if (key.size() > kMostTextBytes || text.size() > kMostTextBytes)
+      return invalid("a predicate that is too long");
+    selector.predicates[key].push_back(text);
+  }
+  return selector;
+}
+
 std::string interest_json(const FleetInterest& interest) {
-  std::string out = fmt::format(R"({{"revision":{},"selectors":[)", interest.revision);
+  std::string out = fmt::format(R"({{"revision":{},"shards":{},"selectors":[)", interest.revision,
+                                interest.shards);
   for (const Selector& selector : interest.selectors) {
     if (out.back() != '[') out += ',';
-    out += fmt::format(R"({{"owner":{},"hosts":{},"events":{},"expires_ms":{},"match":[)",
-                       json_string(selector.owner), json_string(selector.hosts),
-                       json_string(events_text(selector.events)), selector.expires_ms);
-    for (const auto& [key, values] : selector.predicates)
-      for (const std::string& value : values) {
-        if (out.back() != '[') out += ',';
-        out += fmt::format(R"({{"key":{},"value":{}}})", json_string(key), json_string(value));
-      }
-    out += "]}";
+    out += selector_json(selector);
   }
   return out + "]}";
 }
@@ -118,6 +122,9 @@ Result<FleetInterest> parse_interest(const std::string& text) {
   if (!root) return say(EINVAL, "invalid interest: not an object of JSON, or too long");
   FleetInterest interest;
   interest.revision = (*root)["revision"].count();
+  const uint64_t shards = std::max<uint64_t>((*root)["shards"].count(), 1);
+  if (shards > kMostShards) return say(EINVAL, "invalid interest: too many shards");
+  interest.shards = static_cast<uint32_t>(shards);
   for (const JsonValue* value : (*root)["selectors"].items()) {
     if (interest.selectors.size() == kMostSelectors)
       return say(EINVAL, "invalid interest: too many selectors");
@@ -158,7 +165,7 @@ Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t
   bool first = true;
   for (const Selector& selector : interest.selectors) {
     if (selector.expires_ms <= now_ms || !host_matches(selector.hosts, host)) continue;
-    if (const auto checked = check(selector); !checked) {
+    if (const auto checked = check_predicates(selector); !checked) {
       if (refused) refused->push_back({selector.owner, checked.error().message()});
       continue;
     }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_value.h"
 #include "base/result.h"
 
 namespace knell::fleet {
@@ -26,12 +27,17 @@ struct Selector {
   bool operator==(const Selector&) const = default;
 };
 
+std::string selector_json(const Selector& selector);
+// Errors: EINVAL: not a value of selector_json(), or above a bound.
+Result<Selector> parse_selector(const JsonValue& value);
+
 // The interest of a fleet: all selectors, in one value under one key of a bucket. A reader changes
 // it by compare-and-set, and publishes the new value, so a host needs one message to know all of
 // it, and one read after it was away.
 struct FleetInterest {
   uint64_t revision = 0;  // of the key; 0: not stored
   std::vector<Selector> selectors;
+  uint32_t shards = 1;  // streams of events; see subject.h
 };
 
 // A value is not trusted: these bound what a host does with it. All were picked.
@@ -76,6 +82,8 @@ std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now
 // send every exit may send the non-zero ones if NONZERO_EXIT is allowed.
 uint32_t permitted(uint32_t events, uint32_t allowed);
 
+// Checks the predicates of a selector. Errors: EINVAL.
+Result<void> check_predicates(const Selector& selector);
 // Checks a predicate of a fleet: those of knell_check_match() that do not name processes of one
 // machine. Errors: EINVAL.
 Result<void> check_predicate(const std::string& key, const std::string& value);

@@ -18,10 +18,12 @@ Selector selector(const std::string& owner, uint32_t events, const std::string& 
 TEST(FleetInterest, IsWrittenAndRead) {
   FleetInterest interest{7, {selector("a", KNELL_EVENT_NONZERO_EXIT, "db*"), selector("b", kAll)}};
   interest.selectors[0].predicates = {{"comm", {"post*", "\"x"}}, {"ended", {"oom"}}};
+  interest.shards = 20;
   const auto read = parse_interest(interest_json(interest));
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(read->revision, 7u);
   EXPECT_EQ(read->selectors, interest.selectors);
+  EXPECT_EQ(read->shards, 20u);
   EXPECT_TRUE(parse_interest(interest_json({}))->selectors.empty());
 }
 
@@ -32,6 +34,8 @@ TEST(FleetInterest, RefusesWhatIsNotBounded) {
         R"({"selectors":[{"owner":"","hosts":"*","events":"exit","expires_ms":1}]})"})
     EXPECT_FALSE(parse_interest(wrong)) << wrong;
   EXPECT_FALSE(parse_interest(std::string(kMostInterestBytes + 1, ' ')));
+  EXPECT_FALSE(parse_interest(R"({"shards":65,"selectors":[]})"));
+  EXPECT_EQ(parse_interest(R"({"selectors":[]})")->shards, 1u);
   FleetInterest many;
   for (size_t i = 0; i <= kMostSelectors; ++i)
     many.selectors.push_back(selector(std::to_string(i), kAll));

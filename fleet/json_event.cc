@@ -59,6 +59,13 @@ int64_t time_of(const JsonValue& value) {
 
 }  // namespace
 
+// {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
+std::string json_of_host(const std::string& host, const knell_event& event) {
+  std::string line = json(event);
+  line.insert(1, R"("host":")" + host + R"(",)");
+  return line;
+}
+
 knell_string JsonEvent::text(const JsonValue& value) {
   if (!value.is_string()) return {nullptr, 0};
   const std::string& kept = texts_.emplace_back(value.text());

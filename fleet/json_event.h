@@ -12,6 +12,9 @@
 
 namespace knell::fleet {
 
+// The event as JSON, with the name of its host as the first member.
+std::string json_of_host(const std::string& host, const knell_event& event);
+
 // An event that was read from JSON as knell_event_json() writes it. Owns its texts; bytes that are
 // not UTF-8 stay escaped. last_signal is not read: no predicate and no column has it.
 class JsonEvent {

@@ -16,6 +16,7 @@ void Outbox::push(EventBatch batch) {
   bytes_ += bytes_of(batch);
   waiting_bytes_ += bytes_of(batch);
   events_ += batch.count;
+  waiting_events_ += batch.count;
   batches_.push_back({std::move(batch), 0});
   keep_to_limits();
 }
@@ -36,8 +37,11 @@ void Outbox::stored(uint64_t stream_seq, bool repeat, uint64_t now_ns) {
   kept.stored_ns = now_ns;
   sent_ = std::max(sent_, kept.batch.last);
   waiting_bytes_ -= bytes_of(kept.batch);
+  waiting_events_ -= kept.batch.count;
   ++next_;
   if (repeat) return keep_to_limits();  // `stream_seq` is that of the first copy
+  if (kept.batch.shard != shard_) stream_seq_ = 0;
+  shard_ = kept.batch.shard;
   const bool went_back = stream_seq <= stream_seq_;
   stream_seq_ = std::max(stream_seq_, stream_seq);
   if (went_back) resend();
@@ -49,6 +53,7 @@ void Outbox::drop() {
   waiting_bytes_ -= bytes;
   bytes_ -= bytes;
   events_ -= batches_[next_].batch.count;
+  waiting_events_ -= batches_[next_].batch.count;
   batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(next_));
 }
 
@@ -58,6 +63,7 @@ void Outbox::resend() {
   ++resends_;
   next_ = 0;
   waiting_bytes_ = bytes_;
+  waiting_events_ = events_;
 }
 
 void Outbox::release_front() {

@@ -52,6 +52,8 @@ class Outbox {
   uint64_t sent() const { return sent_; }    // seq of the last event that was acknowledged
   uint64_t acked() const { return acked_; }  // seq up to which nothing will be sent again
   size_t waiting() const { return batches_.size() - next_; }
+  uint64_t waiting_events() const { return waiting_events_; }
+  uint64_t events() const { return events_; }  // that are kept: they wait, or are not acked
   uint64_t released_early() const { return released_early_; }  // batches, because of the limit
   uint64_t resends() const { return resends_; }  // calls of resend() that had anything to send
 
@@ -67,10 +69,11 @@ class Outbox {
   std::deque<Kept> batches_;  // oldest first; those before next_ were sent
   size_t next_ = 0;
   size_t bytes_ = 0, waiting_bytes_ = 0;
-  uint64_t events_ = 0;
+  uint64_t events_ = 0, waiting_events_ = 0;
   uint64_t sent_ = 0, acked_ = 0;
   std::optional<std::string> released_;  // the cursor to be returned by release()
-  uint64_t stream_seq_ = 0;              // the highest since the last resend()
+  uint32_t shard_ = 0;                   // of the last batch that was stored
+  uint64_t stream_seq_ = 0;              // the highest there since the last resend()
   uint64_t released_early_ = 0, resends_ = 0;
 };
 

@@ -9,8 +9,14 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-EventBatch batch(uint64_t first, size_t bytes = 10) {
-  return {"knell.ev.h.exit.nz",     first, first + 9, 10, 0, std::string(bytes, 'x'),
+EventBatch batch(uint64_t first, size_t bytes = 10, uint32_t shard = 0) {
+  return {shard,
+          "knell.ev.0.h.exit.nz",
+          first,
+          first + 9,
+          10,
+          0,
+          std::string(bytes, 'x'),
           std::to_string(first + 9)};
 }
 
@@ -77,6 +83,18 @@ TEST(FleetOutbox, ResendsWhenTheStreamWentBack) {
   outbox.stored(103, false, 1000);
   outbox.stored(104, false, 1000);
   EXPECT_EQ(outbox.waiting(), 2u);
+}
+
+TEST(FleetOutbox, AnotherShardHasNumbersOfItsOwn) {
+  Outbox outbox({.hold = nanoseconds(100)});
+  outbox.push(batch(1, 10, 0));
+  outbox.push(batch(11, 10, 3));
+  outbox.push(batch(21, 10, 3));
+  outbox.stored(101, false, 1000);
+  outbox.stored(7, false, 1000);  // of another stream
+  EXPECT_EQ(outbox.resends(), 0u);
+  outbox.stored(7, false, 1000);  // went back
+  EXPECT_EQ(outbox.resends(), 1u);
 }
 
 TEST(FleetOutbox, IsBounded) {

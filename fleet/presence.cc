@@ -30,7 +30,8 @@ constexpr std::array kTexts{
 constexpr std::array kCounts{
     std::pair("sent", &Presence::sent),       std::pair("acked", &Presence::acked),
     std::pair("events", &Presence::events),   std::pair("lost", &Presence::lost),
-    std::pair("waiting", &Presence::waiting),
+    std::pair("waiting", &Presence::waiting), std::pair("unsent", &Presence::unsent),
+    std::pair("lag_ms", &Presence::lag_ms),   std::pair("unacked", &Presence::unacked),
 };
 constexpr std::array kTimes{
     std::pair("time_ms", &Presence::time_ms),

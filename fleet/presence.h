@@ -24,6 +24,9 @@ struct Presence {
   uint64_t events = 0;           // sent by this run
   uint64_t lost = 0;             // as counted by its lost events
   uint64_t waiting = 0;          // batches that wait to be sent
+  uint64_t unsent = 0;           // events that wait to be sent; more may wait in the journal
+  uint64_t lag_ms = 0;           // the age of the oldest of them; 0: there are none
+  uint64_t unacked = 0;          // events that were read and not acknowledged to the journal
   int64_t time_ms = 0;           // CLOCK_REALTIME of the host
   int64_t interval_ms = 30'000;
 

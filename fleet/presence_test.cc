@@ -8,9 +8,25 @@ namespace knell::fleet {
 namespace {
 
 TEST(FleetPresence, IsWrittenAndRead) {
-  const Presence presence{
-      "db1", "i", "m", "b", "0.2.0",           "a \"state\"", "nonzero-exit", "unit=cron", "j", 50,
-      40,    900, 12,  3,   1'795'402'321'412, 5000};
+  const Presence presence{"db1",
+                          "i",
+                          "m",
+                          "b",
+                          "0.2.0",
+                          "a \"state\"",
+                          "nonzero-exit",
+                          "unit=cron",
+                          "j",
+                          50,
+                          40,
+                          900,
+                          12,
+                          3,
+                          33,
+                          2500,
+                          44,
+                          1'795'402'321'412,
+                          5000};
   const auto read = parse_presence(presence_json(presence));
   ASSERT_TRUE(read) << read.error().message();
   EXPECT_EQ(*read, presence);

@@ -6,10 +6,9 @@
 #include <nats/nats.h>
 
 #include <algorithm>
-#include <array>
-#include <memory>
 
 #include "base/duration.h"
+#include "fleet/interest_store.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -20,9 +19,11 @@ namespace {
 constexpr std::chrono::nanoseconds kDuplicates = std::chrono::minutes(10);
 constexpr int64_t kHostBytes = int64_t{256} << 20;  // presence of 100,000 hosts and more
 
+constexpr const char* kNoJetStream = "this server has no JetStream: start nats-server with -js";
+
 struct Stream {
-  const char* name;
-  const char* subject;
+  std::string name;
+  std::string subject;
   int64_t bytes;
   int64_t age_ns;
   int64_t duplicates_ns;
@@ -32,8 +33,8 @@ struct Stream {
 Result<void> create(Connection& connection, const Stream& stream, const StreamLimits& limits) {
   jsStreamConfig config;
   jsStreamConfig_Init(&config);
-  const char* subject = stream.subject;
-  config.Name = stream.name;
+  const char* subject = stream.subject.c_str();
+  config.Name = stream.name.c_str();
   config.Subjects = &subject;
   config.SubjectsLen = 1;
   config.Storage = js_FileStorage;
@@ -50,8 +51,7 @@ Result<void> create(Connection& connection, const Stream& stream, const StreamLi
     status = js_UpdateStream(nullptr, connection.jetstream(), &config, nullptr, &code);
   if (status == NATS_OK) return {};
   const char* detail = nats_GetLastError(nullptr);
-  if (status == NATS_NO_RESPONDERS)
-    return say(ENOTSUP, "this server has no JetStream: start nats-server with -js");
+  if (status == NATS_NO_RESPONDERS) return say(ENOTSUP, kNoJetStream);
   return say(
       status == NATS_TIMEOUT ? ETIMEDOUT : EINVAL,
       fmt::format("cannot create stream {}: {}", stream.name,
@@ -77,24 +77,61 @@ Result<void> create_bucket(Connection& connection, int replicas) {
 
 }  // namespace
 
+Result<uint32_t> count_shards(Connection& connection) {
+  for (uint32_t shard = 0; shard < kMostShards; ++shard) {
+    jsStreamInfo* info = nullptr;
+    auto code = static_cast<jsErrCode>(0);
+    const natsStatus status = js_GetStreamInfo(&info, connection.jetstream(),
+                                               event_stream(shard).c_str(), nullptr, &code);
+    if (status == NATS_OK) {
+      jsStreamInfo_Destroy(info);
+      continue;
+    }
+    if (status == NATS_NOT_FOUND || code == JSStreamNotFoundErr) return shard;
+    if (status == NATS_NO_RESPONDERS) return say(ENOTSUP, kNoJetStream);
+    const std::string refused = connection.refusal();
+    return say(refused.empty() ? ETIMEDOUT : EACCES,
+               fmt::format("cannot ask for stream {}: {}", event_stream(shard),
+                           refused.empty() ? natsStatus_GetText(status) : refused.c_str()));
+  }
+  return kMostShards;
+}
+
 Result<std::vector<std::string>> create_streams(Connection& connection,
                                                 const StreamLimits& limits) {
+  KNELL_ASSIGN(const uint32_t existing, count_shards(connection));
+  const uint32_t shards = std::max({limits.shards, limits.shards == 0 ? existing : 0, 1U});
+  if (shards < existing)
+    return say(EINVAL,
+               fmt::format("this fleet has {} shards; their number can only grow", existing));
   const auto duplicates = std::min(kDuplicates, limits.age).count();
-  const std::array streams{
-      Stream{kEventStream, kEventSubjects, limits.bytes, limits.age.count(), duplicates, -1},
-      // The last message of each host, for ever: a host that is gone must be seen to be silent.
-      Stream{kHostStream, kHostSubjects, kHostBytes, 0, duplicates, 1}};
-  KNELL_TRY(create(connection, streams[0], limits));
+  const int64_t bytes = std::max<int64_t>(limits.bytes / shards, 1);
+  for (uint32_t shard = 0; shard < shards; ++shard)
+    KNELL_TRY(create(connection,
+                     {event_stream(shard), subjects_of_hosts(shard, "*"), bytes, limits.age.count(),
+                      duplicates, -1},
+                     limits));
+  // The last message of each host, for ever: a host that is gone must be seen to be silent.
   StreamLimits of_hosts = limits;
   of_hosts.discard_new = false;
-  KNELL_TRY(create(connection, streams[1], of_hosts));
+  KNELL_TRY(
+      create(connection, {kHostStream, kHostSubjects, kHostBytes, 0, duplicates, 1}, of_hosts));
   KNELL_TRY(create_bucket(connection, limits.replicas));
-  return std::vector<std::string>{
-      fmt::format("stream {}: events of {}, up to {} bytes, in {} {}", kEventStream,
-                  duration_text(limits.age), limits.bytes, limits.replicas,
-                  limits.replicas == 1 ? "copy" : "copies"),
-      fmt::format("stream {}: the last presence of each host", kHostStream),
-      fmt::format("bucket {}: what readers ask for", kInterestBucket)};
+  // The hosts go to their shards when all of them exist.
+  KNELL_ASSIGN(const FleetInterest interest, stored_interest(connection));
+  if (interest.shards != shards)
+    KNELL_TRY(change_interest(connection, [&](FleetInterest& value) -> Result<void> {
+      value.shards = shards;
+      return {};
+    }));
+  std::vector<std::string> lines;
+  for (uint32_t shard = 0; shard < shards; ++shard)
+    lines.push_back(fmt::format("stream {}: events of {}, up to {} bytes, in {} {}",
+                                event_stream(shard), duration_text(limits.age), bytes,
+                                limits.replicas, limits.replicas == 1 ? "copy" : "copies"));
+  lines.push_back(fmt::format("stream {}: the last presence of each host", kHostStream));
+  lines.push_back(fmt::format("bucket {}: what readers ask for", kInterestBucket));
+  return lines;
 }
 
 }  // namespace knell::fleet

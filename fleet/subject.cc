@@ -42,14 +42,50 @@ std::string_view ended_token(const knell_event& event) {
   return WCOREDUMP(event.wait_status) ? "core" : "sig";
 }
 
-std::string event_subject(std::string_view host, const knell_event& event) {
-  return fmt::format("knell.ev.{}.{}.{}", host, type_name(event.type), ended_token(event));
+std::string event_stream(uint32_t shard) { return fmt::format("KNELL_EVENTS_{}", shard); }
+
+// FNV-1a with 64 bits, both halves joined, since its low bits depend on few bits of the name. For
+// ever: hosts and readers of all versions must agree on it.
+uint32_t shard_of(std::string_view host, uint32_t shards) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : host) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3;
+  }
+  return static_cast<uint32_t>((hash ^ (hash >> 32)) % std::max<uint32_t>(shards, 1));
+}
+
+std::string event_subject(uint32_t shard, std::string_view host, const knell_event& event) {
+  return fmt::format("knell.ev.{}.{}.{}.{}", shard, host, type_name(event.type),
+                     ended_token(event));
+}
+
+std::string host_of_event(std::string_view subject) {
+  constexpr std::string_view kFront = "knell.ev.";
+  if (!subject.starts_with(kFront)) return "";
+  subject.remove_prefix(kFront.size());
+  subject.remove_prefix(std::min(subject.find('.'), subject.size() - 1) + 1);
+  return parse_host(subject.substr(0, subject.find('.'))).value_or("");
 }
 
 std::string presence_subject(std::string_view host) { return fmt::format("knell.hb.{}", host); }
 
-std::string subjects_of_hosts(std::string_view host_glob) {
-  return parse_host(host_glob) ? fmt::format("knell.ev.{}.>", host_glob) : kEventSubjects;
+std::string request_subject(std::string_view host) { return fmt::format("knell.rq.{}", host); }
+
+std::string reply_subject(std::string_view host, std::string_view query) {
+  return fmt::format("knell.rp.{}.{}", host, query);
+}
+
+std::string host_of_reply(std::string_view subject) {
+  constexpr std::string_view kFront = "knell.rp.";
+  if (!subject.starts_with(kFront)) return "";
+  subject.remove_prefix(kFront.size());
+  return parse_host(subject.substr(0, subject.find('.'))).value_or("");
+}
+
+std::string subjects_of_hosts(uint32_t shard, std::string_view host_glob) {
+  return parse_host(host_glob) ? fmt::format("knell.ev.{}.{}.>", shard, host_glob)
+                               : fmt::format("knell.ev.{}.>", shard);
 }
 
 bool host_matches(const std::string& glob, const std::string& host) {

@@ -4,6 +4,7 @@
 
 #include <knell/knell.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,12 +15,19 @@ namespace knell::fleet {
 // The names of a fleet's subjects, streams and buckets. A subject is tokens with dots between them;
 // readers select by token, so each token means one thing:
 //
-//   knell.ev.HOST.TYPE.ENDED   events: TYPE is the name of the type, ENDED how a process ended
-//   knell.hb.HOST              presence of a host, once every heartbeat interval
-//   knell.ctl.all              the interest of the fleet, whenever it changes
-constexpr const char* kEventStream = "KNELL_EVENTS";
+//   knell.ev.SHARD.HOST.TYPE.ENDED  events: TYPE is the name of the type, ENDED how a process ended
+//   knell.hb.HOST                   presence of a host, once every heartbeat interval
+//   knell.ctl.all                   the interest of the fleet, whenever it changes
+//   knell.rq.HOST                   requests of its past events: see history_query.h
+//   knell.rp.HOST.QUERY             its answers to the reader that has this query
+//
+// The events are in one or more streams, the shards: KNELL_EVENTS_3 has the subjects knell.ev.3.>.
+// A host sends to the shard that shard_of() gives for its name and the number of shards, which is
+// part of the interest of the fleet. The number can grow, so a reader reads all shards that exist.
+constexpr const char* kEventStream = "KNELL_EVENTS_0";  // the one that every fleet has
+constexpr const char* kEventSubjects = "knell.ev.0.>";
+constexpr uint32_t kMostShards = 64;  // picked; 64 of 5,000 hosts
 constexpr const char* kHostStream = "KNELL_HOSTS";
-constexpr const char* kEventSubjects = "knell.ev.>";
 constexpr const char* kHostSubjects = "knell.hb.*";
 constexpr const char* kControlSubject = "knell.ctl.all";
 // The bucket of the interest has one key; see interest.h.
@@ -39,11 +47,20 @@ std::string host_of_machine(std::string_view nodename);
 // "ok", "nz" (non-zero exit code), "sig", "core", "oom" or "unknown" for an exit, "lost" for a lost
 // event, "none" for other types.
 std::string_view ended_token(const knell_event& event);
-std::string event_subject(std::string_view host, const knell_event& event);
+std::string event_stream(uint32_t shard);
+uint32_t shard_of(std::string_view host, uint32_t shards);
+std::string event_subject(uint32_t shard, std::string_view host, const knell_event& event);
+// The host of an event_subject(); "": it is none.
+std::string host_of_event(std::string_view subject);
 std::string presence_subject(std::string_view host);
-// The subjects of the events of the hosts that match the glob: exact for a plain name; otherwise of
-// all hosts, since a token of a subject has no globs.
-std::string subjects_of_hosts(std::string_view host_glob);
+std::string request_subject(std::string_view host);
+// `host` may be "*".
+std::string reply_subject(std::string_view host, std::string_view query);
+// The host of a reply_subject(); "": it is none.
+std::string host_of_reply(std::string_view subject);
+// The subjects in a shard of the events of the hosts that match the glob: exact for a plain name;
+// otherwise of all hosts, since a token of a subject has no globs.
+std::string subjects_of_hosts(uint32_t shard, std::string_view host_glob);
 
 // Whether the name of a host matches the glob of fnmatch(3).
 bool host_matches(const std::string& glob, const std::string& host);

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `knell-fleet watch`: asks hosts for events, and shows them.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,13 +14,15 @@
 #include "base/numbers.h"
 #include "fleet/command.h"
 #include "fleet/event_filter.h"
+#include "fleet/event_reader.h"
 #include "fleet/event_table.h"
 #include "fleet/hosts.h"
 #include "fleet/interest_store.h"
 #include "fleet/json_event.h"
+#include "fleet/random_name.h"
 #include "fleet/repeats.h"
+#include "fleet/selection.h"
 #include "fleet/stop_signal.h"
-#include "fleet/stream_reader.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -35,32 +35,6 @@ constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be seen
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be seen
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
-
-struct Flag {
-  const char* names;
-  const char* key;
-  const char* type;
-  const char* help;
-};
-constexpr Flag kFlags[] = {
-    {"-C,--comm", "comm", "GLOB", "the name of the process (comm, 15 bytes)"},
-    {"--exe", "exe", "GLOB", "the path of its program"},
-    {"--uid", "uid", "UID", "its real user id"},
-    {"-u,--unit", "unit", "GLOB", "its systemd unit, with or without .service"},
-    {"--cgroup", "cgroup", "PATH", "its cgroup, and those below"},
-    {"--container", "container", "ID", "its container's id, or the beginning of that id"},
-    {"--tty", "tty", "GLOB", "its controlling terminal: pts/3, ttyS*"},
-    {"--ended", "ended", "WHAT", "how it ended: 2-255, 0, SIGKILL, signal, core, oom, unknown"},
-    {"--longer", "longer", "TIME", "it ran longer than this"},
-    {"--shorter", "shorter", "TIME", "it ran shorter than this"},
-};
-constexpr size_t kFlagCount = std::size(kFlags);
-
-std::string random_owner() {
-  uint64_t bits = 0;
-  if (::getrandom(&bits, sizeof bits, GRND_NONBLOCK) < 0) bits = system_clock().boottime_ns();
-  return fmt::format("watch-{:016x}", bits);
-}
 
 // Whether asking again would fail again.
 bool is_final(const Error& error) {
@@ -83,8 +57,8 @@ class Watch final : public Command {
            "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
-           "  knell-fleet watch -e nonzero-exit -H 'db*'\n"
-           "  knell-fleet watch -e exit --ended oom,core -o json | jq .host\n";
+           "  knell fleet watch -e nonzero-exit -H 'db*'\n"
+           "  knell fleet watch -e exit --ended oom,core -o json | jq .host\n";
   }
   void add_options(CommandLine& line) override;
   Result<void> check() override;
@@ -99,8 +73,8 @@ class Watch final : public Command {
   bool write_out();
 
   ServerOptions server_;
-  std::string events_, hosts_ = "*", output_, count_, duration_;
-  std::array<std::vector<std::string>, kFlagCount> values_;
+  Selection selection_;
+  std::string output_, count_, duration_;
   Selector selector_;
   bool json_ = false;
   int64_t most_ = INT64_MAX, shown_ = 0;
@@ -116,34 +90,16 @@ class Watch final : public Command {
 
 void Watch::add_options(CommandLine& line) {
   server_.add(line);
-  line.add_value("-e,--events", events_, "EVENTS", "events, as in knell watch; default exec,exit");
-  line.add_value("-H,--host", hosts_, "GLOB", "these hosts only; default all");
-  line.add_value("-o,--output", output_, "FORMAT", "table or json; default table");
+  selection_.add_options(line, "exec,exit");
+  line.add_value("-o,--output", output_, "FORMAT", "table (default) or json");
   line.add_value("-n,--count", count_, "COUNT", "end after this many events");
   line.add_value("-d,--duration", duration_, "TIME", "end after this time");
-  for (size_t i = 0; i < kFlagCount; ++i)
-    line.add_values(kFlags[i].names, values_[i], kFlags[i].type, kFlags[i].help,
-                    "Predicates (commas and repeats: any value must match; !VALUE: must not match; "
-                    "different flags: all must match)");
 }
 
 Result<void> Watch::check() {
   KNELL_TRY(server_.check());
-  std::error_code error;
-  selector_.events = events_parse(events_.empty() ? "exec,exit" : events_, error);
-  if (error) return say(EINVAL, fmt::format("-e: {}", explain()));
-  if (hosts_.size() > kMostHostBytes)
-    return say(EINVAL, fmt::format("-H takes up to {} bytes", kMostHostBytes));
-  selector_.hosts = hosts_;
-  for (size_t i = 0; i < kFlagCount; ++i)
-    for (const std::string& value : values_[i]) {
-      if (const auto checked = check_predicate(kFlags[i].key, value); !checked)
-        return say(EINVAL, checked.error().message());
-      selector_.predicates[kFlags[i].key].push_back(value);
-    }
-  if (!output_.empty() && output_ != "table" && output_ != "json")
-    return say(EINVAL, fmt::format("-o takes table or json, not '{}'", printable(output_)));
-  json_ = output_ == "json";
+  KNELL_ASSIGN(selector_, selection_.selector());
+  KNELL_ASSIGN(json_, is_json(output_));
   if (!count_.empty()) {
     const auto count = parse_number(count_, 1, INT64_MAX);
     if (!count) return say(EINVAL, "-n takes a number of at least 1");
@@ -152,7 +108,7 @@ Result<void> Watch::check() {
   if (!duration_.empty()) {
     KNELL_ASSIGN(limit_, parse_duration(duration_));
   }
-  selector_.owner = random_owner();
+  selector_.owner = "watch-" + random_name();
   KNELL_ASSIGN(filter_, EventFilter::create(selector_.events, selector_.predicates));
   return {};
 }
@@ -178,14 +134,13 @@ void Watch::check_hosts() {
   const auto hosts = read_hosts(*connection_);
   if (!hosts) return;
   for (const auto& [name, host] : *hosts) {
-    if (!host_matches(hosts_, name)) continue;
-    const auto age = nanoseconds(std::max<int64_t>(system_clock().realtime_ns() - host.seen_ns, 0));
-    const bool silent = is_silent(host.presence, std::chrono::duration_cast<milliseconds>(age));
+    if (!host_matches(selector_.hosts, name)) continue;
+    const bool silent = host.is_silent();
     const std::string said = silent ? "silent" : printable(host.presence.state);
     std::string& before = trouble_.try_emplace(name, "ok").first->second;
     if (said == before) continue;
     message(fmt::format("{}: {}", name,
-                        silent         ? "silent for " + duration_text(age)
+                        silent         ? "silent for " + duration_text(host.age())
                         : said == "ok" ? "all is well again"
                                        : said));
     before = said;
@@ -216,8 +171,8 @@ bool Watch::show(const Message& message) {
     if (!value) continue;
     const std::string host = (*value)["host"].text();
     // A host can publish only under its own name; what it says in the message is not trusted.
-    if (!message.subject.starts_with(fmt::format("knell.ev.{}.", host)) ||
-        !host_matches(hosts_, host))
+    if (host.empty() || host != host_of_event(message.subject) ||
+        !host_matches(selector_.hosts, host))
       continue;
     const auto event = JsonEvent::parse(*value);
     if (!event || !filter_->passes(event->get())) continue;
@@ -236,8 +191,7 @@ Result<int> Watch::execute() {
   stop.unblock();
   // Before the hosts are asked, so that the first events are not missed.
   KNELL_ASSIGN(const auto reader,
-               StreamReader::create(*connection_, kEventStream, subjects_of_hosts(hosts_),
-                                    StreamReader::From::kNow));
+               EventReader::create(*connection_, selector_.hosts, StreamReader::From::kNow));
   const auto asked_first = ask();
   // A server that is busy, or has just been started, may answer later.
   if (!asked_first && is_final(asked_first.error())) return std::unexpected(asked_first.error());
@@ -252,6 +206,8 @@ Result<int> Watch::execute() {
   nanoseconds renewal = asked_first ? kRenewal : kRenewalRetry;
   while (going && shown_ < most_ && !StopSignal::stopped() &&
          !(limit_ && after(started, *limit_))) {
+    if (const std::string why = connection_->closed(); !why.empty())
+      return say(ECONNRESET, "the connection to the server was closed: " + why);
     // After a reconnect at once: the hosts wait only so long for readers to return.
     if (connection_->connected() &&
         (after(asked, renewal) || connection_->connects() != connects)) {
@@ -260,6 +216,8 @@ Result<int> Watch::execute() {
       const auto again = ask();
       if (!again) message(again.error().message());
       renewal = again ? kRenewal : kRenewalRetry;
+      if (!again) continue;
+      if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
     if (after(checked, kHostCheck)) {
       checked = system_clock().monotonic_ns();

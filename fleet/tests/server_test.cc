@@ -501,7 +501,7 @@ std::string users() {
   return std::string("authorization { users: [\n") + "  {nkey: " + kKeyOfAdmin +
          "}\n  {nkey: " + kKeyOfH1 +
          R"(, permissions: {
-    publish: ["knell.ev.h1.>", "knell.hb.h1", "$JS.API.STREAM.MSG.GET.KV_knell_interest"]
+    publish: ["knell.ev.*.h1.>", "knell.hb.h1", "$JS.API.STREAM.MSG.GET.KV_knell_interest"]
     subscribe: ["knell.ctl.all", "knell.hb.h1", "_INBOX_h1.>"]
   }}
 ]}

@@ -45,6 +45,7 @@ class NumberedExits final : public EventStream {
     for (size_t i = 0; i < std::min<size_t>(count, 20) && next_ <= count_; ++i, ++next_) {
       events_.push_back(exit_for_test(next_));
       events_.back().seq = static_cast<uint64_t>(next_);
+      events_.back().time_ns = system_clock().realtime_ns();
       cursors_.push_back(std::to_string(next_));
       events_.back().cursor = {cursors_.back().data(), cursors_.back().size()};
     }

@@ -35,9 +35,14 @@ def needs_root_and_server():
         skip("nats-server is not installed")
 
 
+supervise = []  # functions to call while waiting
+
+
 def wait_for(what, test):
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
+        for function in supervise:
+            function()
         value = test()
         if value:
             return value
@@ -80,10 +85,11 @@ class Fleet:
         self.running = []
         self.server = None
 
-    def start(self, *words, output=None, environment=None):
+    def start(self, *words, output=None, environment=None, **how):
         with open(self.folder / "log", "ab") as log:
             process = subprocess.Popen([str(word) for word in words], env=environment or self.environment,
-                                       stdin=subprocess.DEVNULL, stdout=output or subprocess.DEVNULL, stderr=log)
+                                       stdin=subprocess.DEVNULL, stdout=output or subprocess.DEVNULL, stderr=log,
+                                       **how)
         self.running.append(process)
         return process
 
@@ -194,7 +200,7 @@ class Watch:
         return self.process.wait(PATIENCE)
 
 
-def stored_events(port, stream="KNELL_EVENTS"):
+def stored_events(port, stream="KNELL_EVENTS_0"):
     """The state of a stream, and then the events of all of its messages, in order, with repeats. It is
     independent of knell: it speaks the protocol of NATS, and asks for one message after the other."""
     with socket.create_connection(("127.0.0.1", port)) as connection:

@@ -17,6 +17,7 @@ namespace {
 
 constexpr ExternalCommand kCommands[] = {
     {"export", "knell-export", "sends events to Prometheus, OpenTelemetry or the systemd journal"},
+    {"fleet", "knell-fleet", "shows the events of many hosts, over NATS JetStream"},
 };
 
 Result<std::string> find(const std::string& program, const std::string& self) {

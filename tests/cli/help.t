@@ -11,6 +11,7 @@ RUN knell --help
 EXPECT knell watch
 EXPECT knell doctor
 EXPECT ^  export .*\(knell-export\)$
+EXPECT ^  fleet .*\(knell-fleet\)$
 REFUSE_ERR .
 
 NAME each command has help with examples and exit statuses

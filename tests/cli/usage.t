@@ -18,15 +18,16 @@ REFUSE .
 
 NAME a command of a package that is not installed
 SETUP mkdir alone && cp -L "$(command -v knell)" alone/knell
-RUN LD_LIBRARY_PATH=$(dirname "$(command -v knell)")/../lib PATH=/usr/bin:/bin alone/knell export prometheus
+RUN export LD_LIBRARY_PATH=$(dirname "$(command -v knell)")/../lib PATH=/usr/bin:/bin
+  alone/knell export prometheus; alone/knell fleet watch
 STATUS 1
-EXPECT_ERR \Aknell: knell-export is not installed; knell export needs the package knell-export: apt install knell-export\n\Z
+EXPECT_ERR \Aknell: knell-export is not installed; knell export needs the package knell-export: apt install knell-export\nknell: knell-fleet is not installed; knell fleet needs the package knell-fleet: apt install knell-fleet\n\Z
 REFUSE .
 
 NAME an unknown command unlike any name
 RUN knell frobnicate
 STATUS 2
-EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, durable, doctor[^\n]*, export[^\n]*\n\Z
+EXPECT_ERR \Aknell: [^\n]*watch, history, run, record, wait, kill, tree, top, timeline, status, durable, doctor[^\n]*, export, fleet[^\n]*\n\Z
 REFUSE .
 
 NAME a command that shows the past names the alternative

@@ -215,7 +215,7 @@ enum knell_cause {
 #define KNELL_FLAG_DETAILS_LOST \
   (UINT32_C(1) << 6)  // exit: its details were requested and are lost (no room in the kernel's
                       // buffer, or the process was dying when it was added). Those that are unknown
-                      // pass every predicate. Since 0.3.0
+                      // pass every predicate.
 
 // One event. Fields that do not belong to its type are 0. docs and JSON use the same names.
 struct knell_event {

@@ -20,6 +20,7 @@
 #include <functional>
 #include <initializer_list>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/boot_id.h"
@@ -155,8 +156,8 @@ bool Daemon::stop() {
   report_unwritten(ended);
   if (!ended) {
     // Their threads use them.
-    (void)durable_.release();
-    (void)history_.release();
+    std::ignore = durable_.release();
+    std::ignore = history_.release();
   }
   return ended;
 }

@@ -513,8 +513,8 @@ Result<void> Programs::attach(Program program, bool on) {
   UniqueFd &link = links_[i], &detached = detached_[i];
   if (on == static_cast<bool>(link)) return {};
   if (!on) {
-    if (keeper_ != nullptr) detached = std::move(link);
-    link.reset();
+    UniqueFd given_up = std::exchange(link, UniqueFd());
+    if (keeper_ != nullptr) detached = std::move(given_up);
     return {};
   }
   // The keeper has this link, so the program is attached still and cannot be attached twice.

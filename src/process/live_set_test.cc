@@ -67,7 +67,7 @@ class Machine : public KernelProcesses {
     else
       queue.push_back(event);
   }
-  // Events come again; the hole is reported now, or by report_hole(), after some of them.
+  // Events are received again; the hole is reported now, or by report_hole() after some events.
   void end_hole(bool report = true) {
     holed |= std::exchange(in_hole, false);
     if (report) report_hole();

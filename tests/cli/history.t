@@ -163,7 +163,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; u
   kill -9 $daemon; wait $daemon 2>/dev/null; $nobody knell history; echo $?
 EXPECT \A\[true,65534,94,true\]\n\[true,65534,94,true\]\n1\n2\n0\n0\n3\n\Z
 EXPECT_ERR of all events of user |from the journal of knelld
-EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and knelld cannot be asked instead: knelld is not running: [^\n]*k\.sock$
+EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and reading through knelld fails: knelld is not running: [^\n]*k\.sock$
 
 NAME history through knelld says why there is none
 NEEDS root
@@ -171,7 +171,7 @@ SETUP chmod 755 . .. && printf '[journal]\nenabled = false\n' >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
   setpriv --reuid 65534 --regid 65534 --clear-groups knell history; echo $?; kill $daemon; wait
 EXPECT \A3\n\Z
-EXPECT_ERR ; and knelld cannot be asked instead: there is no journal: knelld\.toml turns it off \(\[journal\] enabled\)
+EXPECT_ERR ; and reading through knelld fails: there is no journal: knelld\.toml turns it off \(\[journal\] enabled\)
 
 # The disk is one of 1 MB, in a mount namespace that ends with knelld.
 NAME knelld keeps events while the disk is full, and stores them when there is room

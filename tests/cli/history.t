@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# make_journal has an exit 72, 5, 4, 3, 2 and 1 hours ago.
+# make_journal creates a journal with exits of 72, 5, 4, 3, 2 and 1 hours ago.
 
 NAME history shows all events of a journal as a table with the days
 SETUP make_journal j.db
@@ -111,7 +111,7 @@ STATUS 2
 EXPECT_ERR \Aknell: -S: 'soon' is not a time: [^\n]*\nknell: -U 2h is before -S 1h\nknell: -f cannot be used with -U\nknell: -n takes a number from 1 on, not '0'\n\Z
 REFUSE .
 
-# The time without knelld is a lost event, whose fields are null here.
+# The time without knelld is reported as a lost event, whose fields are null here.
 NAME history has what knelld stored, while it runs, after it was killed, and after a restart
 NEEDS root tool:jq
 SETUP printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_history
@@ -145,7 +145,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock
 EXPECT \Aalive 7\nkilled 7\nstopped 7 null 8\nempty 7 null 8\nzeros 7 null 8\ngone 3\n7\nnull\n8\nback 7 null 8\nlater 1\nnew null 9\nd/j\.db\.newer-\S+\n\Z
 EXPECT_ERR ^knell: d/j\.db-shm: is missing and cannot be created by this user; [^\n]*\nknell: d/j\.db: was written by a later version of knell\n\Z
 
-# Its journal is in a folder that only root may enter. `past` is a program that fails with status 94.
+# The journal is in a folder that only root may enter. `past` is a program that fails with status 94.
 NAME a user who may not read the journal gets its own events from knelld
 NEEDS root tool:jq tool:setpriv
 SETUP printf '#!/bin/sh\nexit 94\n' >past && chmod +x past && chmod 755 . .. && mkdir -m 700 d
@@ -171,9 +171,9 @@ SETUP chmod 755 . .. && printf '[journal]\nenabled = false\n' >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
   setpriv --reuid 65534 --regid 65534 --clear-groups knell history; echo $?; kill $daemon; wait
 EXPECT \A3\n\Z
-EXPECT_ERR ; and reading through knelld fails: there is no journal: knelld\.toml turns it off \(\[journal\] enabled\)
+EXPECT_ERR ; and reading through knelld fails: there is no journal: it is disabled in knelld\.toml \(\[journal\] enabled = false\)
 
-# The disk is one of 1 MB, in a mount namespace that ends with knelld.
+# The disk has 1 MB, in a mount namespace that ends with knelld.
 NAME knelld keeps events while the disk is full, and stores them when there is room
 NEEDS root tool:jq tool:nsenter
 SETUP printf '[journal]\npath = "%s/d/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_full_disk; mkdir d

@@ -307,7 +307,7 @@ Outcome<int> Watching::run() {
   finish_hook();
   if (!plan_.durable.empty()) {
     if (loop != Loop::kReaderGone && !read_failure_ && listener_.flush_acks())
-      message("knell: the last events may come again: {}\n",
+      message("knell: the last events may be delivered again: {}\n",
               printable(std::string_view(knell_explain())));
   } else if (const auto missed = loss_at_end(listener_)) {
     summary_.count(*missed);

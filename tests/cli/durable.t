@@ -63,7 +63,8 @@ NEEDS connector
 NEEDS root
 NEEDS tool:jq
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
-# The command fails for the first event, and nothing under it runs it again.
+# The command fails for the first event. Processes below the command do not cause further
+# runs.
 SETUP printf '#!/bin/sh\n./enduring\n[ -e first ] || echo $KNELL_PID >first\necho $KNELL_PID >>runs\n[ $KNELL_PID != $(cat first) ]\n' >hook && chmod +x hook
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
@@ -96,7 +97,7 @@ NAME a command that hangs is ended
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring
-# With -n it waits for the command before it ends.
+# With -n the command waits for its last run before it ends.
 RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C enduring -n 1 --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
   ./enduring; wait $pid; cat says
 EXPECT 1 run of sleep, 1 failed$

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The processes that the command waits for end only when it waits for them.
+# The processes end only after the command has begun to wait for them.
 
 NAME the status of another process's child
 RUN (until_awaited; exit 9) & knell wait $!

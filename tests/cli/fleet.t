@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# `knell fleet`: what is refused, before a connection is made, and that a server is needed. What it does
-# with one is tested in fleet/tests.
+# `knell fleet`: options that are refused before a connection is made, and the error without a server.
+# fleet/tests has the tests with a server.
 
 NAME help is that of the program
 RUN cmp <(knell fleet --help) <(knell-fleet --help) && cmp <(knell help fleet) <(knell-fleet --help) &&

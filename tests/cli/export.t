@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# `knell export`: what is refused, before anything is opened, and that knelld is needed. What it
-# exports is tested in tests/export.
+# `knell export`: options that are refused before anything is opened, and the error if knelld
+# does not run. tests/export has the tests of the exports.
 
 NAME help is that of the program
 RUN cmp <(knell export --help) <(knell-export --help) && cmp <(knell help export) <(knell-export --help) &&

@@ -52,12 +52,12 @@ RUN knell-bench storm --knell nosuch
 STATUS 2
 EXPECT_ERR \Aknell-bench: no such program: nosuch\n\Z
 
-NAME on one core it says that the ratios mean nothing
+NAME on one core it says that the ratios are meaningless
 NEEDS root connector
 NEEDS tool:taskset
 RUN taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" knell-bench soak -r 1 -p 20 --via connector
 EXPECT storm on core (\d+), listeners on \1, 1 rounds of 20$
-EXPECT ^storm and listeners shared one core: the ratios mean nothing$
+EXPECT ^storm and listeners shared one core: the ratios are meaningless$
 
 NAME without root it says what would help
 NEEDS root

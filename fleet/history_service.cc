@@ -4,12 +4,11 @@
 // Limits of the work and the memory for readers, which hold for all requests:
 //
 //  - A query has one open listener of the journal, one page that may have to be sent again, and a
-// few events that were read and did not fit in the page. There are at most Limits::queries. A query
-// that has ended, or whose reader has been silent, makes room for another. Further queries are
-// answered with "busy".
-//  - A page is sent when it is full, or after Limits::page, with the events found until then, so
-//  that
-//    a query that matches few events does not block the others.
+//    few events that were read and did not fit in the page. There are at most Limits::queries. A
+//    new query replaces one that has ended, or whose reader has been silent. If there is none, the
+//    answer is "busy".
+//  - A page is sent when it is full, or after Limits::page, with the events found until then, so a
+//    query that matches few events does not block the others.
 //  - Requests are answered in their order, and at most one request of a query waits.
 //  - After each page the thread pauses as long as it has worked, and as long as the page takes at
 //    Limits::bytes_per_second: it uses at most half of a CPU, at a low priority.

@@ -107,7 +107,7 @@ void History::add_options(CommandLine& line) {
 }
 
 Outcome<HistoryOptions> History::history_options(uint32_t mask) const {
-  constexpr uint64_t kLastOfFollow = 10;  // as tail -f and journalctl -f
+  constexpr uint64_t kLastOfFollow = 10;  // the same number as in tail -f and journalctl -f
   KNELL_ASSIGN(HistoryOptions options, journal_.options(mask));
   options.follow = follow_ ? 1 : 0;
   if (follow_ && options.until_ns != 0) return usage("-f cannot be used with -U");

@@ -238,7 +238,7 @@ class Model {
   // State of the connection.
   size_t read_ = 0;    // number of events read from client_->seen
   int32_t at_ = 0;     // up to this event all are delivered or lost
-  int32_t slack_ = 0;  // this many others may be missing
+  int32_t slack_ = 0;  // the number of other events that may be missing
   bool known_ = true;  // false: the events after at_ are unknown
 };
 

@@ -398,7 +398,7 @@ TEST(Protocol, ALongStatusIsSentInPieces) {
   EXPECT_EQ(together, json);
 }
 
-// As `xxd` prints it.
+// Formats bytes as `xxd` does.
 std::string hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;

@@ -141,7 +141,7 @@ class FirstBytes {
  private:
   static constexpr size_t kBytes = 4;
   static constexpr int kBits = 12;
-  // Of a shorter name, the bytes up to its NUL count.
+  // Uses the first bytes of the name, up to its NUL.
   static size_t bit_of(const char* first) {
     uint32_t word = 0;
     for (size_t i = 0; i < kBytes && first[i] != '\0'; ++i)

@@ -108,7 +108,7 @@ void Watching::acknowledge(const std::string& cursor) {
   if (listener_.ack(event)) message("knell: {}\n", printable(std::string_view(knell_explain())));
 }
 
-// Acknowledges what was written, or what CMD is done with.
+// Acknowledges the events that were written, or for which CMD has finished.
 void Watching::acknowledge() {
   if (plan_.durable.empty()) return;
   if (hook_ == nullptr) {

@@ -3,7 +3,7 @@
 #
 # Each knelld has a journal of its own. `enduring` is a program that fails with status 93.
 
-NAME a durable watch goes on where it was, also after knelld was killed
+NAME a durable watch continues after the last acknowledged event, also after knelld was killed
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
@@ -134,7 +134,7 @@ EXPECT_ERR ^knell: durable takes list, or rm NAME, not 'show'$
 EXPECT_ERR ^knell: list takes no name; it lists all durable listeners$
 EXPECT_ERR ^knell: the name of a durable listener must be 1 to 64
 
-NAME without a daemon a durable listener says how to start it
+NAME without a daemon, the error of a durable listener says how to start knelld
 RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --durable t
 STATUS 3
 EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell.sock; (on the host: )?systemctl enable --now knelld.socket

@@ -34,7 +34,7 @@ STATUS 2
 EXPECT_ERR \Aknell-fleet: -S: [^\n]*sometime[^\n]*\nknell-fleet: -U 2h is before -S 1h\nknell-fleet: -n takes [^\n]*\nknell-fleet: --timeout takes [^\n]*\n\Z
 REFUSE .
 
-NAME without a server it says so
+NAME without a server: an error
 RUN for c in init watch history hosts; do knell fleet $c --server nats://127.0.0.1:1; done
 STATUS 1
 EXPECT_ERR \A(knell-fleet: cannot connect to nats://127.0.0.1:1: [^\n]*\n){4}\Z

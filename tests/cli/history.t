@@ -92,7 +92,7 @@ RUN knell history --journal j.db
 EXPECT_ERR \Aknell history: j\.db: is empty: no events were written yet\n\Z
 REFUSE .
 
-NAME history of a file that is no journal
+NAME history of a file that is not a journal
 SETUP seq 10000 >j.db
 RUN knell history --journal j.db
 STATUS 1
@@ -112,7 +112,7 @@ EXPECT_ERR \Aknell: -S: 'soon' is not a time: [^\n]*\nknell: -U 2h is before -S 
 REFUSE .
 
 # The time without knelld is reported as a lost event, whose fields are null here.
-NAME history has what knelld stored, while it runs, after it was killed, and after a restart
+NAME history has the events that knelld stored: while it runs, after it was killed, and after a restart
 NEEDS root tool:jq
 SETUP printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_history
 RUN export KNELL_SOCKET=$PWD/k.sock
@@ -165,7 +165,7 @@ EXPECT \A\[true,65534,94,true\]\n\[true,65534,94,true\]\n1\n2\n0\n0\n3\n\Z
 EXPECT_ERR of all events of user |from the journal of knelld
 EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and reading through knelld fails: knelld is not running: [^\n]*k\.sock$
 
-NAME history through knelld says why there is none
+NAME history through knelld reports why there is no history
 NEEDS root
 SETUP chmod 755 . .. && printf '[journal]\nenabled = false\n' >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
@@ -191,7 +191,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock
   stored | jq -c 'if .type == "lost" then "lost" else .exit_code end' | uniq; kill $pid
 EXPECT \Afailing: .*database or disk is full\n7\n8\n9\n\Z
 
-NAME knelld goes on when its journal cannot be written, and says so
+NAME knelld continues and logs an error if its journal cannot be written
 NEEDS root
 SETUP printf '[journal]\npath = "%s/none/j.db"\n' "$PWD" >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & pid=$!; until_says log 'until this is repaired'
@@ -199,7 +199,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & pid=$!; unti
 EXPECT ^journal .*none/j\.db: failing: .*No such file or directory; 0 events
 EXPECT ^knell_journal_working 0$
 
-NAME a knelld with a socket of its own leaves the default journal alone
+NAME a knelld with --socket does not use the default journal
 NEEDS root
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log & pid=$!; until_says log 'listens on'; knell status -o json; kill $pid
 EXPECT "journal":null

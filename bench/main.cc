@@ -92,7 +92,8 @@ std::vector<Option> make_options(Options& o) {
       {"--processes", "", "N", "or -p; of one storm", number(o.processes, 1, 1'000'000)},
       {"--kind", "storm", "KIND,...", "vfork, fork, exec", words(o.kinds, kinds)},
       {"--rival", "storm", "NAME,...", "which ones; none", words(o.rivals, rivals)},
-      {"--knell", "storm", "FILE,...", "commands to measure, say of two builds", words(o.knell)},
+      {"--knell", "storm", "FILE,...", "knell commands to measure, for example of two builds",
+       words(o.knell)},
       {"--program", "storm", "FILE", "what an exec storm executes", words(o.program)},
       {"--failing", "storm", "N", "one in N exits with 1; 0: none", number(o.failing, 0, 1000)},
       {"--latency", "table", "MS", "fixed latency of knell; default: that of libknell, 1 to 10 ms",
@@ -100,7 +101,7 @@ std::vector<Option> make_options(Options& o) {
       {"--listeners", "fanout", "N,...", "how many, up to 1000", words(o.listeners)},
       {"--load", "latency", "LOAD,...", "idle, 1k, 50k", words(o.loads, {"idle", "1k", "50k"})},
       {"--via", "soak", "SOURCE", "bpf or connector", words(o.via, {"bpf", "connector"})},
-      {"--memory", "kill", "MIB,...", "of the processes that are killed", words(o.memory)},
+      {"--memory", "kill", "MIB,...", "memory of the processes that are killed", words(o.memory)},
       {"--most", "soak", "MIB", "RSS allowed", number(o.most_mib, 1, 65'536)},
       {"--growth", "soak", "MIB", "growth of RSS allowed", number(o.growth_mib, 0, 65'536)},
   };
@@ -176,7 +177,7 @@ Result<int> run_program(const Words& typed) {
   if (::geteuid() != 0)
     return refuse(ENOTSUP, "only root can listen to every process: sudo knell-bench");
   if (run.cores.storm == run.cores.listeners)
-    run.report.note("storm and listeners shared one core: the ratios mean nothing");
+    run.report.note("storm and listeners shared one core: the ratios are meaningless");
   catch_interrupts();
   KNELL_TRY(a_case->run(run));
   const int status = interrupted()         ? 128 + SIGINT

@@ -1,14 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell-postgres-watcher WAY POSTMASTER: one way to find out that a backend of a PostgreSQL has
-// died, for bench/postgres_cost, which runs them side by side.
-//   scan     reads /proc every 3 s: a backend that has gone has died. Without its status
-//   pidfd    a pidfd for each backend; looks for new ones in /proc every 100 ms
-//   knell    a listener for non-zero exits under the postmaster, in this process
-//   durable  the same through knelld, as a durable listener that acknowledges each
-// Prints "ready" when it watches, and when standard input ends a line `PID STAMP SEEN` for each
-// death that it has seen: CLOCK_MONOTONIC ns, of the kernel's event (0: unknown) and of now.
+// knell-postgres-watcher WAY POSTMASTER: detects the end of backends of a PostgreSQL server in one
+// of these ways, for bench/postgres_cost, which compares them:
+//   scan     reads /proc every 3 s; a backend that is missing has ended, its status is unknown
+//   pidfd    a pidfd for each backend; scans /proc for new backends every 100 ms
+//   knell    a listener in this process for non-zero exits below the postmaster
+//   durable  the same through knelld, as a durable listener that acknowledges each event
+// Prints "ready" when the watch has started. When standard input is closed, prints a line `PID
+// STAMP SEEN` for each backend that ended. Both times are CLOCK_MONOTONIC in ns: STAMP is the time
+// of the kernel's event (0: unknown), SEEN the time when this program detected the end.
 #include <dirent.h>
 #include <fcntl.h>
 #include <knell/knell.h>
@@ -171,7 +172,7 @@ bool listen(pid_t postmaster, const char* durable) {
   char program[PATH_MAX] = {};
   (void)!::readlink(("/proc/" + std::to_string(postmaster) + "/exe").c_str(), program,
                     sizeof program - 1);
-  // Of a durable listener `under` can only be excluded.
+  // A durable listener cannot select processes by `under`, it can only exclude them.
   const int matched = durable != nullptr
                           ? knell_match(k, "exe", program)
                           : knell_match(k, "under", std::to_string(postmaster).c_str());
@@ -199,7 +200,7 @@ bool watch(std::string_view way, pid_t postmaster) {
   if (way == "pidfd") return PidfdWatcher(postmaster).run();
   if (way == "knell") return listen(postmaster, nullptr);
   if (way == "durable") return listen(postmaster, "postgres-cost");
-  return fail("ways: scan, pidfd, knell, durable");
+  return fail("WAY must be scan, pidfd, knell or durable");
 }
 
 }  // namespace

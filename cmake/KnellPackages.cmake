@@ -39,8 +39,9 @@ set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/packaging/debian/finish.cmake)
 
 set(version ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
 set(scripts ${PROJECT_SOURCE_DIR}/packaging/debian)
-# Of packages with libraries. CPack would add scripts that call ldconfig, which Debian's policy has
-# a trigger for. It adds none where scripts of these names are listed, and skips files that do not exist.
+# For packages with libraries. CPack would add scripts that call ldconfig, where Debian's policy asks for
+# a trigger. CPack adds no scripts if files with these names are listed, and skips files that do not
+# exist.
 set(trigger "${scripts}/triggers;${scripts}/none/postinst;${scripts}/none/postrm")
 
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION "filtered process events: the command and the daemon

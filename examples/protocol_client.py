@@ -57,7 +57,7 @@ def subscribe(number, mask, details=0, latency_ns=1_000_000, units=()):
 
 
 def event(value):
-    """An attribute 32 as a dict; texts are bytes. What is not there is not known."""
+    """An attribute 32 as a dict; strings are bytes. A missing key means that the value is unknown."""
     found = {}
     names = {41: "comm", 42: "parent_comm", 43: "exe", 44: "args", 45: "cwd", 47: "cgroup", 48: "unit"}
     for kind, content in attributes(value):
@@ -102,7 +102,7 @@ class Client:
         self.number = 0
 
     def receive(self):
-        """(message, payload); ConnectionError when the daemon has gone."""
+        """(message, payload); ConnectionError if the daemon closed the connection."""
         packet = self.socket.recv(65568)
         if not packet:
             raise ConnectionError("the daemon closed the connection")
@@ -112,7 +112,7 @@ class Client:
         return message, payload
 
     def listen(self, mask, **options):
-        """Yields events of `mask`. The first item is None: the subscription is in force."""
+        """Yields events of `mask`. The first item is None: the subscription has started."""
         self.number += 1
         self.socket.send(subscribe(self.number, mask, **options))
         accepted = False

@@ -9,8 +9,8 @@ namespace knell::exporter {
 
 // How many entries journald takes from one service: beyond RateLimitBurst= in RateLimitIntervalSec=
 // (journald.conf(5), 10,000 in 30 s unless set otherwise) it drops them. An export that may be
-// limited waits instead, so that what is too much waits in the queue at knelld, where it is counted
-// if it is lost. Not thread-safe.
+// limited waits instead, so that further events wait in the queue at knelld, where lost events are
+// counted. Not thread-safe.
 class EntryBudget {
  public:
   using Time = std::chrono::steady_clock::time_point;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// The table of fields. JSON of events is made by the library; these two formats have names and
+// The table of fields. The library writes the JSON form of events; these two formats have names and
 // types of their own.
 #include "export/fields.h"
 
@@ -63,7 +63,7 @@ Value core_dumped(Event e) {
   if (!signal(e)) return kAbsent;
   return WCOREDUMP(e.wait_status) != 0;
 }
-// What error.type asks for: of a few values.
+// error.type must have few distinct values.
 Value error_type(Event e) {
   if (!is(e, KNELL_EVENT_EXIT)) return kAbsent;
   switch (ending_of(e)) {

@@ -55,7 +55,7 @@ Outcome<Intake> Intake::create(const Options& options) {
     if (listener.match(key, value)) return fail(kFailed, "{}", printable(explain()));
   }
   Intake intake(std::move(listener), !options.durable.empty());
-  // Subscribes, which is when knelld says whether the name can be used.
+  // Subscribes now, because knelld checks the name when a listener subscribes.
   if (!intake.durable_) return intake;
   if (const auto refused = intake.listener_.flush_acks())
     return fail(kNothingHere, "{}{}", printable(explain()),
@@ -67,7 +67,7 @@ Outcome<Events> Intake::take() {
   std::error_code error;
   const auto read = listener_.read(pointers_, error);
   taken_ = read.size();
-  // Out of memory: the library reports the events that it could not store as lost.
+  // ENOMEM: the library reports the events that it could not store as lost.
   if (error && error != std::errc::not_enough_memory)
     return fail(kNothingHere, "{}", printable(explain()));
   return Events(read);

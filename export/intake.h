@@ -13,13 +13,13 @@
 
 namespace knell::exporter {
 
-// The events that an export receives from knelld, a batch at a time, and how far they have been
-// delivered. This is the only class that knows what kind of listener it is: a durable one, whose
-// events wait in the journal of knelld until they are delivered, also while this process does not
-// run; or a plain one, whose events wait in a queue of knelld while this process is connected, and
-// what does not fit into it is lost. Losses are reported in their place in the stream. While a
-// batch is not delivered no more events are read, so an export needs no queue of its own. Not
-// thread-safe.
+// Receives the events of an export from knelld in batches, and records which of them were
+// delivered. This is the only class that knows the kind of the listener. The events of a durable
+// listener wait in the journal of knelld until they are delivered, also while this process does not
+// run. The events of a plain listener wait in a queue of knelld while this process is connected;
+// events that do not fit in the queue are lost. A loss is reported at its place in the stream.
+// While a batch is not delivered, no more events are read, so an export needs no queue of its own.
+// Not thread-safe.
 class Intake {
  public:
   static constexpr size_t kBatch = 512;  // as OpenTelemetry's batch processors
@@ -37,22 +37,23 @@ class Intake {
     uint64_t losses = 0;     // events of type lost
   };
 
-  // Errors: kUsage an invalid predicate; kNothingHere knelld does not run, has no journal, or
-  // refuses.
+  // Errors: kUsage: an invalid predicate; kNothingHere: knelld does not run, has no journal, or
+  // refuses the listener.
   static Outcome<Intake> create(const Options& options);
 
   int fd() const { return listener_.fd(); }
-  // The next events, at most kBatch, valid until the next call; empty: none now. The batch before
-  // must have been delivered. Errors: kNothingHere knelld closed the connection for good.
+  // The next events, at most kBatch, valid until the next call; empty: there are none now. The
+  // batch before must have been delivered. Errors: kNothingHere: knelld closed the connection for
+  // good.
   Outcome<Events> take();
-  // The destination has all events of the last batch: they do not come again.
+  // Call when the destination has all events of the last batch. They are not delivered again.
   void delivered();
-  // Waits a few seconds at most until that is in the journal of knelld. Without it the last batches
-  // may come again.
+  // Waits a few seconds at most until knelld has stored the acknowledgements in its journal.
+  // Otherwise the last batches may be delivered again.
   void settle();
   size_t pending() const { return taken_; }  // events of a batch that is not delivered
   const Counts& counts() const { return counts_; }
-  bool connected() const;  // false: knelld is away, and the library tries to connect again
+  bool connected() const;  // false: there is no connection now; the library tries to reconnect
 
  private:
   Intake(Listener listener, bool durable) : listener_(std::move(listener)), durable_(durable) {}

@@ -37,7 +37,7 @@ class Journald final : public Command {
     selection_.add_options(line);
     line.add_value(
         "--rate", rate_, "COUNT",
-        "at most so many entries in 30 s; more wait (default 4500, so that\njournald's "
+        "at most N entries in 30 s; further ones wait (default 4500, so that\njournald's "
         "own limit drops none); 0: no limit, for a unit with\nLogRateLimitIntervalSec=0");
   }
   Outcome<int> execute() override;
@@ -68,7 +68,7 @@ Outcome<int> Journald::execute() {
                        EntryBudget(rate));
   message("writes {} to the journal", events_text(options->events));
   auto done = pump(*intake, writer, *stop);
-  if (writer.rejected() > 0) message("of these journald refused {}", writer.rejected());
+  if (writer.rejected() > 0) message("journald refused {} of these entries", writer.rejected());
   return done;
 }
 

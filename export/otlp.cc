@@ -94,7 +94,7 @@ Outcome<int> Otlp::execute() {
   message("sends {} to {}", events_text(options->events), printable(http->url));
   auto done = pump(*intake, sender, *stop);
   if (sender.counts().refused > 0)
-    message("of these the endpoint refused {} events", sender.counts().refused);
+    message("the endpoint refused {} of these events", sender.counts().refused);
   return done;
 }
 

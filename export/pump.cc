@@ -37,7 +37,7 @@ Outcome<int> pump(Intake& intake, Destination& destination, StopSignal& stop) {
   sd_notify(0, "STOPPING=1");
   intake.settle();
   const Intake::Counts& counts = intake.counts();
-  message("{} events delivered, {}{} lost, {} not delivered when it stopped", counts.delivered,
+  message("{} events delivered, {}{} lost, {} not delivered before the stop", counts.delivered,
           counts.losses > 0 && counts.lost == 0 ? "an unknown number" : "",
           counts.losses > 0 && counts.lost == 0 ? "" : std::to_string(counts.lost),
           intake.pending());

@@ -15,13 +15,15 @@ void Selection::add_match(CommandLine& line) {
 void Selection::add_options(CommandLine& line) {
   line.add_value("-e,--events", events_, "EVENTS", "what to export (default nonzero-exit)");
   line.add_value("--details", details_, "LEVEL",
-                 "what is known of a process: status, names, or full (default)");
+                 "details of a process to export: status, names, or full (default)");
   add_match(line);
   line.add_value("--durable", durable_, "NAME",
-                 "the durable listener, for which knelld keeps what was not delivered\n(default " +
+                 "the name of the durable listener; knelld keeps its events until they\nare "
+                 "delivered (default " +
                      durable_ + ")");
-  line.add_flag("--plain", plain_,
-                "no durable listener: what happens while this does not run is\nnot exported");
+  line.add_flag(
+      "--plain", plain_,
+      "use no durable listener: events are not exported while this program\ndoes not run");
 }
 
 Outcome<Intake::Options> Selection::options() const {

@@ -13,8 +13,8 @@ namespace {
 
 using Value = rapidjson::Value;
 
-// The members of an object. A missing member, or one of another type than asked for, reads as null,
-// 0 or "": another version of the daemon may send other members.
+// The members of a JSON object. A missing member, or one with an unexpected type, reads as null, 0
+// or "", because another version of the daemon may send other members.
 class Object {
  public:
   explicit Object(const Value& value) : value_(value) {}
@@ -48,15 +48,14 @@ struct Member {
   const char *key, *name, *help;
 };
 
-// Two streams may come from one source. Their counts are added, since a series must appear only
+// Two streams may have the same source. Their counts are added, since a series must appear only
 // once.
 void append_sources(Families& out, const Object& status) {
   constexpr Member kCounters[] = {
       {"received", "knell_source_received_total", "Events taken from the kernel."},
       {"lost", "knell_source_lost_total",
        "Events that the kernel dropped because its buffer was full, where it counted them."},
-      {"recovered", "knell_source_recovered_total",
-       "Events that were lost and found out afterwards."},
+      {"recovered", "knell_source_recovered_total", "Lost events that were recovered afterwards."},
       {"repairs", "knell_source_repairs_total",
        "Times the connector had stopped sending events and was repaired."}};
   for (const Member& one : kCounters) {
@@ -70,7 +69,7 @@ void append_sources(Families& out, const Object& status) {
   }
 }
 
-// Which of several types a lost event had may be unknown: then the label has all of them.
+// The type of a lost event may be unknown; then the label lists all types that it may have had.
 void append_losses(Families& out, const Object& status) {
   std::map<std::pair<std::string, std::string>, double> sums;
   status.each("sources", [&](const Object& source) {
@@ -119,8 +118,9 @@ void append_journal(Families& out, const Object& journal) {
   out.add({}, journal.number("next_seq") - journal.number("oldest_seq"));
 }
 
-// Of the forwarder of knell-fleet, whose durable listener has the name fleet-HOST. It acknowledges
-// an event when it is safe at the server, some minutes after it was sent.
+// Metrics of the forwarder of knell-fleet, whose durable listener is named fleet-HOST. The
+// forwarder acknowledges an event when the server has written it to disk, some minutes after it was
+// sent.
 void append_fleet(Families& out, const Object& status) {
   int forwarders = 0;
   double pending = 0, oldest = 0;
@@ -132,13 +132,13 @@ void append_fleet(Families& out, const Object& status) {
     if (at != 0 && (oldest == 0 || at < oldest)) oldest = at;
   });
   if (forwarders == 0) return;
-  out.gauge(
-      "knell_fleet_pending_events",
-      "Events in the journal that the fleet asked for and that are not safe at its server yet.");
+  out.gauge("knell_fleet_pending_events",
+            "Events in the journal that the fleet requested and that its server has not yet "
+            "written to disk.");
   out.add({}, pending);
   if (oldest == 0) return;
   out.gauge("knell_fleet_oldest_pending_timestamp_seconds",
-            "When the oldest of knell_fleet_pending_events happened, about.");
+            "Approximate time of the oldest of knell_fleet_pending_events.");
   out.add({}, oldest);
 }
 
@@ -179,8 +179,7 @@ void append_status(Families& out, std::string_view text) {
   out.add({}, answered ? 1 : 0);
   if (!answered) return;
   const Object status(document);
-  out.gauge("knell_build_info",
-            "Always 1; the labels are the versions of knelld and of the kernel.");
+  out.gauge("knell_build_info", "Always 1; the labels are the versions of knelld and the kernel.");
   out.add({{"version", status.text("version")}, {"kernel", status.text("kernel")}}, 1);
   append_totals(out, status);
   append_sources(out, status);

@@ -14,8 +14,8 @@ std::string message_id(std::string_view stream, const EventBatch& batch) {
   return fmt::format("{}:{}-{}", stream, batch.first, batch.last);
 }
 
-// The JSON of an event in `buffer_`. It is written in one pass while the buffer is several times
-// larger than the text, see knell_event_json().
+// Writes the event as JSON to `buffer_`. knell_event_json() needs a single pass if the buffer is
+// several times larger than the text.
 std::string_view BatchCutter::line_of(const knell_event& event) {
   for (;;) {
     const ssize_t size = knell_event_json(&event, buffer_.data(), buffer_.size());
@@ -31,7 +31,8 @@ void BatchCutter::add(const knell_event& event, uint64_t seq, uint64_t now_ns,
   const std::string_view line = line_of(event);
   if (line.empty()) return;
   const std::string_view ended = ended_token(event);
-  // {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
+  // {"type":...} becomes {"host":"NAME","type":...}. The name of a host has no characters to
+  // escape.
   const size_t bytes = line.size() + host_.size() + 11;
   if (open_.count != 0 && (open_.shard != shard_ || event.type != open_type_ ||
                            ended != open_ended_ || payload_.size() + bytes > limits_.bytes))

@@ -25,8 +25,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
 
 std::string overview() {
   std::string out =
-      "knell-fleet sends the process events of many hosts to NATS JetStream, those that readers "
-      "ask for.\n\nUsage:\n";
+      "knell-fleet sends process events of many hosts to NATS JetStream: the events that readers "
+      "request.\n\nUsage:\n";
   for (const auto& command : all_commands())
     out += fmt::format("  knell fleet {:<8} [OPTIONS]  {}\n", command->name(), command->summary());
   return out +
@@ -115,13 +115,13 @@ Result<void> ServerOptions::check() {
     options_.servers = server != nullptr && *server != '\0' ? server : "nats://127.0.0.1:4222";
   }
   if (options_.nkey.empty() != options_.nkey_seed.empty())
-    return say(EINVAL, "--nkey and --nkey-seed need each other");
+    return say(EINVAL, "--nkey and --nkey-seed must be used together");
   if (options_.cert.empty() != options_.key.empty())
-    return say(EINVAL, "--tls-cert and --tls-key need each other");
+    return say(EINVAL, "--tls-cert and --tls-key must be used together");
   if (!options_.cert.empty() && options_.ca.empty())
     return say(EINVAL, "--tls-cert needs --tls-ca");
   if (!options_.nkey.empty() && !options_.credentials.empty())
-    return say(EINVAL, "--creds and --nkey exclude each other");
+    return say(EINVAL, "--creds and --nkey cannot be used together");
   for (const std::string* file :
        {&options_.credentials, &options_.nkey_seed, &options_.ca, &options_.cert, &options_.key})
     if (!file->empty() && ::access(file->c_str(), R_OK) < 0)

@@ -13,7 +13,7 @@
 
 namespace knell::fleet {
 
-// Exit statuses, those of knell.
+// Exit statuses, the same as those of knell.
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
@@ -30,7 +30,7 @@ class Command {
   virtual std::string_view summary() const = 0;  // one line
   virtual std::string_view notes() const = 0;    // below the options
   virtual void add_options(CommandLine& line) = 0;
-  // Checks what was typed, before anything is opened.
+  // Checks the options, before anything is opened.
   virtual Result<void> check() = 0;
   virtual Result<int> execute() = 0;
 };

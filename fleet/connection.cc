@@ -24,10 +24,10 @@ namespace knell::fleet {
 namespace {
 
 constexpr int64_t kReconnectWaitMs = 1000;
-// A fleet must not return to its server all at once.
+// Spreads the reconnects of the hosts of a fleet over time.
 constexpr int64_t kReconnectJitterMs = 2000;
 constexpr int64_t kRequestTimeoutMs = 2000;
-constexpr std::chrono::milliseconds kAckSlice(100);  // how late a lost connection is seen
+constexpr std::chrono::milliseconds kAckSlice(100);  // how late a lost connection is noticed
 
 template <class T, void (*destroy)(T*)>
 struct Destroy {
@@ -69,7 +69,7 @@ std::unexpected<Error> nats_error(natsStatus status, std::string_view doing) {
   return say(errno_of(status), fmt::format("cannot {}: {}", doing, text_of(status)));
 }
 
-// What the server says of a message that was published to a stream.
+// The result that the server returned for a message published to a stream.
 Published published_of(natsMsg* ack) {
   using Outcome = Published::Outcome;
   if (natsMsg_IsNoResponders(ack)) return {Outcome::kNoStream, 0, "no responders"};
@@ -85,7 +85,7 @@ Published published_of(natsMsg* ack) {
 
 }  // namespace
 
-// A subscription, and what it received that messages() has not returned. Guarded by State::mutex.
+// A subscription, with the messages that messages() has not returned yet. Guarded by State::mutex.
 struct Connection::Subscription {
   State& state;
   const KeptMessages kept;
@@ -117,7 +117,7 @@ struct Connection::State {
   std::condition_variable ended;
   std::string refusal;
   bool closed = false;
-  size_t running = 0;  // subscriptions whose thread may still call
+  size_t running = 0;  // subscriptions whose thread may still run a callback
 
   void signal() const {
     const uint64_t one = 1;
@@ -208,7 +208,7 @@ natsStatus Connection::State::set_options(natsOptions* to, const ConnectOptions&
   set(true, natsOptions_SetReconnectWait, kReconnectWaitMs);
   set(true, natsOptions_SetReconnectJitter, kReconnectJitterMs, kReconnectJitterMs);
   set(true, natsOptions_SetFailRequestsOnDisconnect, true);
-  // Else another thread writes what this one publishes, after a moment.
+  // Without this, another thread of libnats writes the message a moment later.
   set(true, natsOptions_SetSendAsap, true);
   set(true, natsOptions_SetErrorHandler, &on_error, static_cast<void*>(this));
   set(true, natsOptions_SetClosedCB, &on_closed, static_cast<void*>(this));
@@ -226,8 +226,8 @@ natsStatus Connection::State::subscribe_to_acks(const std::string& inbox) {
   return natsConnection_SubscribeSync(&acks, nats, (acks_prefix + ".*").c_str());
 }
 
-// The threads of libnats call with this object until the connection reports that it is closed and
-// each subscription that it is complete.
+// The threads of libnats use this object until the connection reports that it is closed, and each
+// subscription that it is complete.
 void Connection::State::close() {
   for (const Subscription& subscription : subscriptions)
     natsSubscription_Destroy(subscription.nats);
@@ -254,7 +254,7 @@ Result<std::unique_ptr<Connection>> Connection::create(const ConnectOptions& opt
   const OwnedOptions owned(made);
   if (status == NATS_OK) status = state->set_options(made, options);
   if (status != NATS_OK) return nats_error(status, "use the options of the connection");
-  // libnats counts this connection's first connect in the callback only if it was not immediate.
+  // libnats calls the callback for the first connect only if that did not succeed immediately.
   status = natsConnection_Connect(&state->nats, made);
   if (status == NATS_OK)
     state->connects = 1;
@@ -353,8 +353,8 @@ Result<void> Connection::flush(std::chrono::milliseconds timeout) {
   return {};
 }
 
-// js_PublishMsg() does the same, but receives the acknowledgement in a thread of its own, which
-// then wakes this one: half of the CPU time of a message.
+// js_PublishMsg() does the same, but receives the acknowledgement in another thread, which then
+// wakes this one. That takes half of the CPU time of a message.
 Published Connection::publish(const std::string& subject, const std::string& id,
                               const Headers& headers, std::string_view data,
                               std::chrono::milliseconds timeout) {
@@ -376,10 +376,10 @@ Published Connection::publish(const std::string& subject, const std::string& id,
     status = natsSubscription_NextMsg(&got, state_->acks, kAckSlice.count());
     const OwnedMessage ack(got);
     if (status == NATS_OK && reply == natsMsg_GetSubject(got)) return published_of(got);
-    // Else it is that of a message whose acknowledgement is not waited for any more.
+    // Otherwise it is a late acknowledgement of an earlier message, which is ignored.
     if (status == NATS_OK) continue;
     if (status != NATS_TIMEOUT) return {Outcome::kFailed, 0, text_of(status)};
-    // The server reports a refusal beside the acknowledgements.
+    // The server reports a refusal separately from the acknowledgements.
     if (std::string refused = refusal(); !refused.empty())
       return {Outcome::kRefused, 0, std::move(refused)};
     if (!connected() || std::chrono::steady_clock::now() >= deadline)

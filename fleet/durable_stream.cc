@@ -14,7 +14,7 @@
 namespace knell::fleet {
 namespace {
 
-// A lost event can have the cursor of the event before it.
+// A lost event may have the same cursor as the event before it.
 std::string key_of(const knell_event& event) {
   std::string key(event.cursor.data, event.cursor.size);
   key += event.type == KNELL_EVENT_LOST ? " lost" : " ";
@@ -44,8 +44,9 @@ void DurableStream::close() {
   listener_ = {};
 }
 
-// Nobody asks: knelld must not store events for this name. Fails with knelld away, and is done when
-// set_wanted() is called again.
+// Used when no events are wanted. set_wanted() then also removes the durable listener, so that
+// knelld stores no events for it. If knelld does not run, that fails, and the next call of
+// set_wanted() tries again.
 void DurableStream::forget() {
   close();
   unacked_.clear();
@@ -64,7 +65,7 @@ Result<void> DurableStream::open(const Wanted& wanted) {
   for (const auto& [key, values] : wanted.predicates)
     for (const std::string& value : values)
       if (opened.match(key, value)) return say(EINVAL, explain());
-  // Subscribes, which is when knelld says whether the name can be used.
+  // Subscribes now, because knelld checks the name when a listener subscribes.
   if (const auto refused = opened.flush_acks()) return say(refused.value(), explain());
   epoll_event ready{};
   ready.events = EPOLLIN;
@@ -130,7 +131,7 @@ Result<std::span<const knell_event* const>> DurableStream::read(size_t count) {
 }
 
 Result<void> DurableStream::ack(const std::string& cursor) {
-  // It is one of the oldest, perhaps with a lost event after it.
+  // The cursor is among the oldest ones; a lost event with the same cursor may follow it.
   const std::string key = cursor + ' ';
   const auto is_it = [&](const std::string& one) { return one.starts_with(key); };
   auto end = std::find_if(unacked_.begin(), unacked_.end(), is_it);

@@ -15,15 +15,15 @@
 
 namespace knell::fleet {
 
-// The events of a durable listener of knelld: they wait in the journal of knelld, also while this
-// process does not run, until they are acknowledged. While nothing is wanted knelld has no listener
-// of this name, and stores nothing for it.
+// The events of a durable listener of knelld. They stay in the journal of knelld until they are
+// acknowledged, also while this process does not run. While no events are wanted, knelld has no
+// listener with this name and stores nothing for it.
 class DurableStream final : public EventStream {
  public:
-  // At most so many events are read and not acknowledged; then no more come.
+  // At most this many events are read and not yet acknowledged; then reading stops.
   static constexpr uint32_t kMostUnacked = 16384;
 
-  // `options`: without events and name. Errors: those of epoll_create1(2).
+  // `options`: without events and name. Errors: the same as of epoll_create1(2).
   static Result<std::unique_ptr<DurableStream>> create(const Options& options, std::string name);
 
   const std::string& id() const override { return id_; }
@@ -39,7 +39,7 @@ class DurableStream final : public EventStream {
   Result<void> open(const Wanted& wanted);
   void close();
   void forget();
-  // Adds the event to those that are not acknowledged; false: it was read before.
+  // Records the event as read and not acknowledged. Returns false if the event was read before.
   bool note_read(const knell_event& event);
 
   Options options_;
@@ -48,9 +48,10 @@ class DurableStream final : public EventStream {
   Wanted wanted_;
   Listener listener_;
   uint64_t seq_ = 0;
-  // Cursor and type of the events that were read and not acknowledged, oldest first. After knelld
-  // was away, and after a change of predicates, they come again, before all others; only while they
-  // do, the set has them all.
+  // Cursor and type of the events that were read and not acknowledged, oldest first. After a
+  // reconnect to knelld, and after a change of predicates, knelld delivers them again, before all
+  // other events. again_ has the keys of these events during the redelivery, and is empty
+  // otherwise.
   std::deque<std::string> unacked_;
   std::unordered_set<std::string> again_;
   std::array<knell_event, kMostRead> events_;  // with the numbers of this stream

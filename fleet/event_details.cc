@@ -14,7 +14,8 @@ constexpr uint64_t kHasOfNames = kHasOfStatus | KNELL_HAS_UID | KNELL_HAS_GID | 
 
 }  // namespace
 
-// Copies what may be sent: a member that is added later is not sent until it is added here.
+// Copies the members that may be sent. A member that is added to knell_event is not sent until it
+// is added here.
 knell_event with_details(const knell_event& event, uint32_t details) {
   if (details == KNELL_DETAILS_FULL) return event;
   knell_event out{};

@@ -8,9 +8,9 @@
 
 namespace knell::fleet {
 
-// What a listener with these details (enum knell_details) would have received of the event. For
-// events of a journal, which has all details; a host that sends fewer sends no more of the past.
-// Members that this version does not know are left out.
+// Returns the event as a listener with these details (enum knell_details) would have received it.
+// Used for events of a journal, which have all details: a host that sends fewer details must not
+// send more of past events. Members that this version does not know are left out.
 knell_event with_details(const knell_event& event, uint32_t details);
 
 }  // namespace knell::fleet

@@ -14,7 +14,7 @@
 namespace knell::fleet {
 namespace {
 
-// An exit in which everything is known.
+// An exit with every field set.
 knell_event full_exit() {
   static constexpr char kWords[] = "a\0b";
   knell_event event = exit_for_test(7, 9);
@@ -41,7 +41,7 @@ knell_event full_exit() {
   return event;
 }
 
-// The fields that are known in the JSON of `whole` and not in that of `cut`.
+// The fields that have a value in the JSON of `whole` and not in that of `cut`.
 std::set<std::string> missing(const knell_event& whole, const knell_event& cut) {
   const auto value = parse_json_object(json(cut)).value();
   const auto all = parse_json_object(json(whole)).value();

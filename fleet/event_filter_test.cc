@@ -29,7 +29,7 @@ knell_event named(const char* comm, int status) {
   return event;
 }
 
-// Each event in its JSON form, read again.
+// Converts each event to JSON and back.
 JsonEvent again(const knell_event& event) {
   const auto value = parse_json_object(json(event));
   EXPECT_TRUE(value);

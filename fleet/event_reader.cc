@@ -13,8 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-// libnats waits for one subscription at a time. With several, a message may be seen this much
-// later.
+// libnats waits for one subscription at a time. With several subscriptions, a message may be
+// noticed this much later.
 constexpr milliseconds kTurn(5);
 
 }  // namespace
@@ -23,7 +23,8 @@ Result<std::unique_ptr<EventReader>> EventReader::create(Connection& connection,
                                                          StreamReader::From from) {
   std::unique_ptr<EventReader> reader(new EventReader(connection, std::move(hosts)));
   KNELL_ASSIGN(const uint32_t count, count_shards(connection));
-  KNELL_TRY(reader->add(std::max(count, 1U), from));  // 1: the error of a missing stream
+  // at least 1, to get the error of a missing stream
+  KNELL_TRY(reader->add(std::max(count, 1U), from));
   return reader;
 }
 

@@ -14,20 +14,20 @@
 
 namespace knell::fleet {
 
-// Reads the events of some hosts from all shards. Those of a host are in order, except when the
-// number of shards grows: then a message of its old shard may come after one of its new one. One
-// thread.
+// Reads the events of some hosts from all shards. The events of a host are in order, except when
+// the number of shards grows: then a message of the old shard may come after one of the new shard.
+// For one thread.
 class EventReader {
  public:
-  // `hosts`: a glob, of which other hosts may come too. Errors: as StreamReader::create().
+  // `hosts`: a glob; events of other hosts may be returned too. Errors: as StreamReader::create().
   static Result<std::unique_ptr<EventReader>> create(Connection& connection, std::string hosts,
                                                      StreamReader::From from);
 
-  // Waits for the next message; nullopt: there was none for `timeout`. Losing the server is no
+  // Waits for the next message; nullopt: there was none for `timeout`. A lost connection is not an
   // error.
   std::optional<Message> next(std::chrono::milliseconds timeout);
-  // Reads shards too that were created since, from their beginning. Errors: as above; call it
-  // again.
+  // Reads also shards that were created since, from their beginning. Errors: as above; the call can
+  // be repeated.
   Result<void> add_new_shards();
   size_t shards() const { return shards_.size(); }
 
@@ -39,7 +39,7 @@ class EventReader {
   Connection& connection_;
   std::string hosts_;
   std::vector<std::unique_ptr<StreamReader>> shards_;
-  size_t turn_ = 0;  // the shard to look at first
+  size_t turn_ = 0;  // the shard to check first
 };
 
 }  // namespace knell::fleet

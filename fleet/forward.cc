@@ -27,11 +27,12 @@ class Forward final : public Command {
  public:
   std::string_view name() const override { return "forward"; }
   std::string_view summary() const override {
-    return "sends the events of this host that readers ask for; runs until it is stopped";
+    return "sends the events of this host that readers request; runs until it is stopped";
   }
   std::string_view notes() const override {
-    return "Needs knelld with its journal, where events wait that the server has not got. Without\n"
-           "a reader it listens to nothing and sends only its presence. Stopped by SIGTERM or "
+    return "Needs knelld with a journal, which stores the events that the server does not have "
+           "yet.\n"
+           "Without a reader it reads no events and sends only its presence. Stopped by SIGTERM or "
            "SIGINT.\n"
            "\n"
            "Exit status: 0 stopped; 1 failed; 2 wrong usage.\n"
@@ -50,11 +51,11 @@ class Forward final : public Command {
                    "status, names or full (default): the details that it is willing to send");
     line.add_flag("--no-history", no_history_, "answer no queries of past events");
     line.add_value("--hold", hold_, "TIME",
-                   "how long to keep what the server acknowledged, until it has written it to its "
+                   "how long to keep acknowledged events, until the server has written them to its "
                    "disk; default 5m, 0 for a server with sync_interval: always");
     line.add_value("--rate", rate_, "N", "events a second at most, after an outage; default 2000");
     line.add_value("--buffer", buffer_, "BYTES",
-                   "memory for events that are not safe at the server; default 16777216");
+                   "memory for events that are not yet on the server's disk; default 16777216");
   }
   Result<void> check() override;
   Result<int> execute() override;
@@ -103,13 +104,14 @@ Result<void> Forward::check() {
 
 Result<int> Forward::execute() {
   StopSignal stop;
-  // knelld stops at its limit before the outbox is full of events that it would have to ack.
+  // knelld sends at most kMostUnacked unacknowledged events. The outbox releases batches early at
+  // half of that, so that knelld continues to send.
   options_.outbox.events = DurableStream::kMostUnacked / 2;
   KNELL_ASSIGN(const auto stream,
                DurableStream::create(listener_, ("fleet-" + options_.host).substr(0, 64)));
   ConnectOptions to = server_.get();
   to.name = "knell-fleet forward " + options_.host;
-  to.inbox = "_INBOX_" + options_.host;  // so that no host may read the replies to another
+  to.inbox = "_INBOX_" + options_.host;  // so that no host may read the replies to another host
   to.retry = true;
   KNELL_ASSIGN(const auto connection, Connection::create(to));
   KNELL_ASSIGN(
@@ -125,7 +127,7 @@ Result<int> Forward::execute() {
   stop.unblock();
   if (!connection->connected()) message(fmt::format("no server yet at {}", to.servers));
   while (!StopSignal::stopped()) {
-    // The unit starts another forwarder, which gets from the journal what is not acknowledged.
+    // systemd starts another forwarder, which receives the unacknowledged events from the journal.
     if (const std::string why = connection->closed(); !why.empty())
       return say(ECONNRESET, "the connection to the server was closed: " + why);
     forwarder.step();

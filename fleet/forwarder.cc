@@ -13,18 +13,19 @@
 #include "fleet/random_name.h"
 #include "fleet/subject.h"
 
-// One step, in this order: what the connection reports (a reconnect, a changed interest), what the
-// stream has, what waits to be sent, what is safe, answers to queries, presence.
+// One step handles, in this order: news of the connection (a reconnect, a changed interest), events
+// of the stream, batches that wait to be sent, batches that are safe on the server's disk, answers
+// to queries, and the presence.
 //
 // The interest arrives as a message when a reader changes it. It is also read from its bucket after
 // each connect and every few minutes, since a message may be missed.
 //
-// Leases: a reader renews its own by a message, which it cannot send while the server is away, and
-// this host cannot receive it while it is away itself. So time stands still for leases from when
-// the connection is lost, or a message is not stored, until `lease_grace` after that is over; and
-// no lease ends before the bucket was read after its end. Without this an outage longer than a
-// lease would end all of them, and the host would remove its durable listener with the events that
-// it has not sent.
+// Leases: a reader renews its lease by a message. The reader cannot send it while the server is
+// down, and this host cannot receive it while it is disconnected. So the time for leases stops when
+// the connection is lost, or when a message is not stored, and continues `lease_grace` after the
+// server was reached again. No lease ends before the bucket was read after the end of the lease.
+// Without this, an outage that is longer than a lease would end all leases, and the host would
+// remove its durable listener with the events that it has not sent.
 namespace knell::fleet {
 namespace {
 
@@ -39,7 +40,7 @@ constexpr uint64_t kFirstDelay = kSecond / 4, kMostDelay = 30 * kSecond;
 constexpr milliseconds kPublishTimeout(2000);
 constexpr size_t kEventsARead = 256;
 constexpr int kReadsAStep = 8;
-constexpr uint64_t kMostSending = kSecond / 10;  // in one step
+constexpr uint64_t kMostSending = kSecond / 10;  // limit of the time that one step sends
 constexpr double kBurstSeconds = 10;
 
 uint64_t random_bits() {
@@ -107,7 +108,7 @@ uint64_t Forwarder::grace_end_ns() const {
 void Forwarder::set_state(const std::string& state) {
   if (state == presence_.state) return;
   presence_.state = state;
-  log_(state == "ok" ? "all is well again" : state);
+  log_(state == "ok" ? "working again" : state);
   presence_due_ns_ = 0;
 }
 
@@ -121,7 +122,7 @@ void Forwarder::note_connection() {
   if (connects == connects_ || !connection_.connected()) return;
   connects_ = connects;
   const std::string server = connection_.server_id();
-  // Another process of the server may have less than the one before: what it had not written.
+  // A restarted server may lack messages that the process before it had not written to disk.
   if (!server_id_.empty() && server != server_id_) outbox_.resend();
   server_id_ = server;
   reached_ns_ = now();
@@ -179,8 +180,8 @@ void Forwarder::read_interest() {
   auto interest = parse_interest((*stored)->data);
   if (!interest) return log_(interest.error().message());
   interest->revision = (*stored)->seq;
-  // A server of a cluster that has just been elected may answer with an older value, once; a bucket
-  // that was made anew has revisions from 1 on, and answers so again.
+  // A newly elected server of a cluster may return an older value, once. A bucket that was created
+  // anew has revisions from 1 on, so it returns a lower revision twice.
   if (!std::exchange(older_interest_, interest->revision < interest_.revision) && older_interest_) {
     interest_due_ns_ = now() + kInterestRetry;
     return;
@@ -192,7 +193,7 @@ void Forwarder::read_interest() {
 
 void Forwarder::advance_lease_time() {
   if (!connection_.connected() || now() < grace_end_ns()) return;
-  // The first that ended since the interest was read.
+  // The first lease that ended since the interest was read.
   const auto end = next_expiry_ms(interest_, std::max(lease_time_ms_, interest_read_ms_ - 1));
   const int64_t at = now_ms();
   if (end && *end <= at) {
@@ -203,19 +204,19 @@ void Forwarder::advance_lease_time() {
   lease_time_ms_ = at;
 }
 
-// Only when the interest changes and when a lease ends: it parses all predicates.
+// Called only when the interest changes and when a lease ends, since it parses all predicates.
 void Forwarder::join_interest() {
   std::vector<RefusedSelector> refused;
   wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
   wanted_until_ms_ = next_expiry_ms(interest_, lease_time_ms_).value_or(INT64_MAX);
   for (const RefusedSelector& each : refused)
     if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
-      log_(fmt::format("ignores what {} asks for: {}", printable(each.owner), each.reason));
+      log_(fmt::format("ignores the selector of {}: {}", printable(each.owner), each.reason));
   refused_ = std::move(refused);
 }
 
 void Forwarder::apply_interest() {
-  // Until it is known, what the forwarder before has not sent is kept.
+  // Until the interest is known, keep the events that the forwarder before has not sent.
   if (!knows_interest_) return;
   if (lease_time_ms_ >= wanted_until_ms_) join_interest();
   if ((wanted_ == applied_ && !stream_failed_) || now() < apply_due_ns_) return;
@@ -268,7 +269,7 @@ uint64_t Forwarder::events_allowed() {
 
 void Forwarder::retry_later(const std::string& state) {
   send_state_ = state;
-  reached_ns_ = now();  // readers may not be able to write either
+  reached_ns_ = now();  // readers may be unable to store their renewals either
   delay_ns_ = std::clamp(delay_ns_ * 2, kFirstDelay, kMostDelay);
   send_due_ns_ = now() + delay_ns_;
 }
@@ -312,14 +313,14 @@ void Forwarder::send() {
   const uint64_t until = now() + kMostSending;
   while (const EventBatch* batch = outbox_.next()) {
     if (!connection_.connected() || now() < send_due_ns_ || now() >= until) return;
-    // More than a burst is never needed for one batch.
+    // One batch never needs more than one burst of the rate limit.
     if (events_allowed() < std::min<uint64_t>(batch->count, options_.events_per_second)) return;
     send_one(*batch);
     note_connection();
   }
 }
 
-// A reader whose answer is lost sends its request again.
+// Answers are not repeated here: a reader that gets no answer sends its request again.
 void Forwarder::send_history() {
   if (options_.history == nullptr) return;
   for (const HistoryService::Reply& reply : options_.history->next_replies()) {
@@ -331,7 +332,8 @@ void Forwarder::send_history() {
   }
 }
 
-// The oldest event that was not sent is the first one here: the stream has later ones.
+// The oldest event that was not sent is the first event in the outbox or the open batch; the stream
+// has later ones.
 void Forwarder::note_backlog() {
   presence_.sent = outbox_.sent();
   presence_.acked = outbox_.acked();
@@ -384,7 +386,8 @@ milliseconds Forwarder::timeout() const {
   if (stream_failed_) due = std::min(due, apply_due_ns_);
   if (const auto batch = cutter_.due_ns()) due = std::min(due, *batch);
   if (outbox_.next() != nullptr) {
-    // With no events left to send the rate, a tenth of a second is worth a few messages.
+    // When the rate limit leaves no events to send, a wait of a tenth of a second allows a few
+    // messages.
     const bool paced = options_.events_per_second != 0 && tokens_ < outbox_.next()->count;
     due = std::min(due, std::max(send_due_ns_, paced ? at + kSecond / 10 : at));
   }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// `knell-fleet history`: shows the past of hosts, which each reads in its own journal.
+// `knell-fleet history`: shows past events of hosts; each host reads its own journal.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <limits.h>
@@ -30,19 +30,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr size_t kMostOutput = size_t{64} << 10;  // that waits to be written
-constexpr size_t kMostNamed = 8;                  // hosts in one line
+constexpr size_t kMostOutput = size_t{64} << 10;  // limit of output that waits to be written
+constexpr size_t kMostNamed = 8;                  // hosts listed in one line
 
 class History final : public Command {
  public:
   std::string_view name() const override { return "history"; }
   std::string_view summary() const override {
-    return "shows past events of hosts, which each reads in its journal";
+    return "shows past events of hosts, from the journal of each host";
   }
   std::string_view notes() const override {
     return "TIME: 1h or '1h ago', yesterday, today, 06:00, '2026-11-23 06:00', @1790000000.\n"
-           "The events are in the order of their times; those of one host are in its order. Hosts\n"
-           "that do not answer, or not with all, are named on standard error.\n"
+           "Events are sorted by time; the events of one host keep their order. Hosts that do not\n"
+           "answer, or whose answer is incomplete, are named on standard error.\n"
            "\n"
            "Exit status: 0 done, also without events; 1 failed, or the events of a host are "
            "missing;\n"
@@ -83,7 +83,7 @@ void History::add_options(CommandLine& line) {
   line.add_value("-n,--count", count_, "COUNT", "the last COUNT events of each host");
   line.add_value("-o,--output", output_, "FORMAT", "table (default) or json");
   line.add_value("--timeout", patience_text_, "TIME",
-                 "how long to wait for an answer of a host; default 5s");
+                 "how long to wait for the answer of a host; default 5s");
   selection_.add_options(line, "all");
 }
 
@@ -142,7 +142,7 @@ void History::append(const HistoryReader::HostEvent& event) {
   out_ += table_line(event.host, event.event.get());
 }
 
-// Waits until there is something to read from the hosts, or room for output.
+// Waits for an answer of a host, or until standard output is writable.
 void History::wait(const HistoryReader& reader, int stop) {
   std::array<pollfd, 3> ready{pollfd{stop, POLLIN, 0}, pollfd{connection_->wake_fd(), POLLIN, 0},
                               pollfd{out_.empty() ? -1 : STDOUT_FILENO, POLLOUT, 0}};
@@ -150,8 +150,8 @@ void History::wait(const HistoryReader& reader, int stop) {
   writable_ = ready[2].revents != 0;
 }
 
-// Writes no more than a pipe with POLLOUT takes, so that a reader of the output that pauses, such
-// as a pager, does not keep this from telling the hosts that it is alive.
+// Writes at most PIPE_BUF bytes, which a pipe with POLLOUT accepts without blocking. A pager that
+// pauses must not block this program, which has to send kAlive requests to the hosts.
 bool History::write_some() {
   const ssize_t n = ::write(STDOUT_FILENO, out_.data(), std::min<size_t>(out_.size(), PIPE_BUF));
   if (n >= 0) {
@@ -202,7 +202,7 @@ Result<int> History::execute() {
   if (const std::string refused = connection_->refusal(); !refused.empty())
     message("the server refuses: " + refused);
   print_notes(reader.limits(), "");
-  print_notes(reader.missing(), "events are missing of ");
+  print_notes(reader.missing(), "events are missing from ");
   return complete && !reader.missing().empty() ? kFailed : kDone;
 }
 

@@ -38,14 +38,14 @@ const auto* find(const Names& names, const std::string& name) {
 }
 
 std::unexpected<Error> invalid(std::string_view what) {
-  return say(EINVAL, fmt::format("invalid request of history: {}", what));
+  return say(EINVAL, fmt::format("invalid history request: {}", what));
 }
 
 bool is_query(const std::string& name) {
   return name.size() == 32 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-// A number that a sender chose, not above `most`.
+// A number from the network, limited to `most`.
 template <class T>
 T bounded(const JsonValue& value, T most) {
   return static_cast<T>(std::min<uint64_t>(value.count(), static_cast<uint64_t>(most)));
@@ -67,16 +67,16 @@ std::string request_json(const HistoryRequest& request) {
 Result<HistoryRequest> parse_request(const std::string& text, std::string& ret_query) {
   ret_query.clear();
   const auto root = text.size() <= kMostRequestBytes ? parse_json_object(text) : std::nullopt;
-  if (!root) return invalid("not an object of JSON, or too long");
+  if (!root) return invalid("not a JSON object, or too long");
   HistoryRequest request;
   request.query = (*root)["query"].text();
-  if (!is_query(request.query)) return invalid("no name of the query");
+  if (!is_query(request.query)) return invalid("the name of the query is missing");
   ret_query = request.query;
   const Kind* kind = find(kKinds, (*root)["want"].text());
-  if (kind == nullptr) return invalid("this version does not know what is wanted");
+  if (kind == nullptr) return invalid("the kind of request is unknown to this version");
   request.kind = *kind;
   request.page = bounded((*root)["page"], UINT32_MAX);
-  if (request.page == 0) return invalid("pages are numbered from 1 on");
+  if (request.page == 0) return invalid("page numbers start at 1");
   if (request.kind != Kind::kPage || request.page != 1) return request;
   KNELL_ASSIGN(request.selector, parse_selector((*root)["selector"]));
   request.since_ns = bounded((*root)["since_ns"], INT64_MAX);
@@ -99,11 +99,10 @@ std::string page_text(const HistoryPage& page) {
 Result<HistoryPage> parse_page(std::string_view text) {
   const size_t end = text.find('\n');
   const auto head = end == text.npos ? std::nullopt : parse_json_object(std::string(text, 0, end));
-  if (!head) return say(EINVAL, "invalid answer: it does not begin with a JSON object in a line");
+  if (!head) return say(EINVAL, "invalid answer: the first line is not a JSON object");
   HistoryPage page;
   const State* state = find(kStates, (*head)["state"].text());
-  if (state == nullptr)
-    return say(EINVAL, "invalid answer: a state that this version does not know");
+  if (state == nullptr) return say(EINVAL, "invalid answer: the state is unknown to this version");
   page.state = *state;
   page.page = bounded((*head)["page"], UINT32_MAX);
   page.text = (*head)["text"].text();

@@ -46,7 +46,7 @@ TEST(HistoryQuery, InvalidRequestsAreRefused) {
     EXPECT_FALSE(parse_request(text, query)) << text;
     EXPECT_EQ(query, "");
   }
-  // The query can be answered.
+  // The name of the query is valid, so the host can answer with an error.
   for (const char* rest : {"}", R"(,"want":"all","page":1})", R"(,"want":"page","page":0})",
                            R"(,"want":"page","page":1})"}) {
     EXPECT_FALSE(parse_request(R"({"query":")" + kQuery + '"' + rest, query)) << rest;

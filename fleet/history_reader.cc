@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Each host has at most one request without an answer. It is sent again every second, since either
-// message may be lost, and the host gives the same answer again. An event is returned when the next
-// event of every host that has more is known: heads_ has one of each.
+// Each host has at most one unanswered request. The reader sends it again every second, since the
+// request or the answer may be lost; the host gives the same answer again. An event is returned
+// when the next event of every host that has more events is known: heads_ has one event of each.
 #include "fleet/history_reader.h"
 
 #include <fmt/format.h>
@@ -27,7 +27,7 @@ using State = HistoryPage::State;
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kAgain = kSecond;
 constexpr uint64_t kAlive = 15 * kSecond;  // a host forgets a query after a minute
-constexpr size_t kPagesAhead = 2;          // of a host
+constexpr size_t kPagesAhead = 2;          // for each host
 constexpr size_t kMostWaitingBytes = size_t{32} << 20;
 
 }  // namespace
@@ -64,7 +64,7 @@ Result<void> HistoryReader::start() {
   return {};
 }
 
-// A request that cannot be sent is sent again later.
+// If the request cannot be sent, the reader sends it again later.
 void HistoryReader::request(Host& host, Kind kind) {
   HistoryRequest request;
   if (kind == Kind::kPage && host.page == 0) request = first_;
@@ -77,7 +77,7 @@ void HistoryReader::request(Host& host, Kind kind) {
                                     reply_subject(host.name, first_.query), request_json(request));
 }
 
-// No more pages of this host are expected.
+// Marks the host as finished: no more pages are requested from it.
 void HistoryReader::finish(Host& host, const std::string& missing) {
   host.over = true;
   host.requested = false;
@@ -89,7 +89,7 @@ void HistoryReader::receive(const Message& message) {
   const auto found = index_.find(host_of_reply(message.subject));
   if (found == index_.end()) return;
   Host& host = hosts_[found->second];
-  if (!host.requested) return;  // an answer that came twice
+  if (!host.requested) return;  // a repeated answer
   if (message.no_responders) {
     if (host.silent && host.page == 0) finish(host, "no answer: no forwarder runs there");
     return;
@@ -113,7 +113,8 @@ void HistoryReader::receive_page(Host& host, HistoryPage page) {
       break;
   }
   if (host.page == 0 && page.limited)
-    limits_[fmt::format("only {}, which is what is sent from there", printable(page.events))]
+    limits_[fmt::format("only {}: the host is not willing to send other events",
+                        printable(page.events))]
         .push_back(host.name);
   if (host.page == 0 && page.own_user)
     limits_["only processes of the forwarder's user, who is not in group knell"].push_back(
@@ -126,7 +127,7 @@ void HistoryReader::receive_page(Host& host, HistoryPage page) {
   refill(index_[host.name]);
 }
 
-// The next event of the host. nullopt: none has been received, or it is invalid.
+// The next event of the host. nullopt: no further event has been received, or the event is invalid.
 std::optional<HistoryReader::HostEvent> HistoryReader::parse(Host& host) {
   while (!host.pages.empty()) {
     const std::string& page = host.pages.front();
@@ -138,7 +139,7 @@ std::optional<HistoryReader::HostEvent> HistoryReader::parse(Host& host) {
       host.at = 0;
     }
     const auto value = parse_json_object(line);
-    // A type of a later version is left out.
+    // An event of a type that this version does not know is skipped.
     auto event =
         value && (*value)["host"].text() == host.name ? JsonEvent::parse(*value) : std::nullopt;
     if (event) return HostEvent{host.name, std::move(line), *std::move(event)};
@@ -185,7 +186,7 @@ void HistoryReader::step() {
     if (host.over) continue;
     if (host.requested && now >= host.deadline_ns)
       finish(host, host.busy
-                       ? std::string("it answers other queries: try again later")
+                       ? std::string("the host is busy with other queries: try again later")
                        : fmt::format("no {}answer within {}", host.page == 0 ? "" : "further ",
                                      duration_text(std::chrono::nanoseconds(patience_ns_))));
     else if (host.requested && now >= host.sent_ns + kAgain)

@@ -19,17 +19,18 @@
 
 namespace knell::fleet {
 
-// The past of several hosts, merged by time; the events of a host stay in their order. Has at most
-// two pages of each host in memory: it requests the next one when it begins with the one before.
-// One thread calls step() when the connection has news, or after timeout().
+// Past events of several hosts, merged by time; the events of a host keep their order. Keeps at
+// most two pages of each host in memory: it requests the next page when it starts to read the page
+// before. One thread calls step() when wake_fd() of the connection is readable, or after timeout().
 class HistoryReader {
  public:
-  // Of hosts, so that the pages in memory are bounded; picked.
+  // The most hosts, which limits the pages in memory; chosen, not measured.
   static constexpr size_t kMostHosts = 10'000;
 
-  // `hosts`: name -> whether it has been silent, so that it is not waited for when the server knows
-  // that it is away. `first`: what is requested, without `query`. `patience`: how long to wait for
-  // an answer of a host. The connection and the clock must outlive it.
+  // `hosts`: name -> whether the host has been silent. A silent host is not waited for if the
+  // server reports that no client receives its requests. `first`: the request, without `query`.
+  // `patience`: how long to wait for the answer of a host. The connection and the clock must
+  // outlive this object.
   HistoryReader(Connection& connection, Clock& clock, const std::map<std::string, bool>& hosts,
                 HistoryRequest first, std::chrono::milliseconds patience);
 
@@ -38,32 +39,32 @@ class HistoryReader {
   void step();
   std::chrono::milliseconds timeout() const;
   struct HostEvent {
-    std::string host, line;  // `line`: of JSON
+    std::string host, line;  // `line`: the event as JSON
     JsonEvent event;
   };
-  // nullopt: it is not known yet which event is the next one, or there are no more.
+  // nullopt: the next event is not known yet, or there are no more.
   std::optional<HostEvent> next();
   bool is_over() const { return unknown_ == 0 && heads_.empty(); }
-  // Tells the hosts that no more pages are wanted.
+  // Sends kEnd to the hosts: no more pages are wanted.
   void end();
 
-  // What the reader of the output must know, with the hosts that it is about. Complete when
-  // is_over().
+  // Messages for the user, each with the hosts that it is about. Complete when is_over().
   using Notes = std::map<std::string, std::vector<std::string>>;
-  const Notes& missing() const { return missing_; }  // events of these hosts are missing
-  const Notes& limits() const { return limits_; }    // and these show a part, by their choice
+  const Notes& missing() const { return missing_; }  // hosts whose events are missing
+  // hosts that sent only part of the events, because of their configuration
+  const Notes& limits() const { return limits_; }
 
  private:
   struct Host {
     std::string name;
     bool silent = false;
     uint32_t page = 0;              // the last one that was received
-    bool requested = false;         // and the next one is requested
+    bool requested = false;         // the next page has been requested
     bool over = false;              // there are no more pages
     bool head_known = false;        // its next event is in heads_, or it has none
-    bool busy = false;              // the last answer
-    std::deque<std::string> pages;  // lines that were received and not read
-    size_t at = 0;                  // in the first of them
+    bool busy = false;              // the last answer was kBusy
+    std::deque<std::string> pages;  // received lines that were not read yet
+    size_t at = 0;                  // position in the first of them
     uint64_t sent_ns = 0, deadline_ns = 0;
   };
   struct Head {
@@ -85,9 +86,9 @@ class HistoryReader {
   Clock& clock_;
   HistoryRequest first_;
   const uint64_t patience_ns_;
-  std::vector<Host> hosts_;  // by name
+  std::vector<Host> hosts_;  // sorted by name
   std::map<std::string, size_t> index_;
-  std::vector<Head> heads_;  // a heap: the first one is the next
+  std::vector<Head> heads_;  // a heap; the first element is the next event
   size_t unknown_;           // hosts whose next event is not known
   Notes missing_, limits_;
 };

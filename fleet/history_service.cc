@@ -1,16 +1,17 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What bounds the work and the memory for readers, whatever they request:
+// Limits of the work and the memory for readers, which hold for all requests:
 //
-// - A query has one open listener of the journal, one page that may have to be sent again, and the
-//   few events that were read and did not fit in it. There are at most Limits::queries; one that
-//   has ended, or whose reader has been silent, makes room for another. Further ones get "busy".
-// - A page is sent when it is full, or after Limits::page, with the events found until then: a
-//   query that matches little still gives way to the others.
-// - Requests are answered in their order, and at most one of a query waits.
-// - After each page the thread pauses as long as it has worked, and as long as the page takes at
-//   Limits::bytes_per_second: it uses at most half of a CPU, at a low priority.
+//  - A query has one open listener of the journal, one page that may have to be sent again, and a
+//    few events that were read and did not fit in the page. There are at most Limits::queries. A
+//    new query replaces one that has ended, or whose reader has been silent. If there is none, the
+//    answer is "busy".
+//  - A page is sent when it is full, or after Limits::page, with the events found until then, so a
+//    query that matches few events does not block the others.
+//  - Requests are answered in their order, and at most one request of a query waits.
+//  - After each page the thread pauses as long as it has worked, and as long as the page takes at
+//    Limits::bytes_per_second: it uses at most half of a CPU, at a low priority.
 //
 //   submit() -> requests_ -> [thread: answer()] -> replies_ -> next_replies()
 #include "fleet/history_service.h"
@@ -39,7 +40,7 @@ using State = HistoryPage::State;
 
 constexpr size_t kEventsARead = 32;
 constexpr int kNice = 10;
-constexpr int kStopPollMs = 100;  // how late the thread may see that it is to end
+constexpr int kStopPollMs = 100;  // how late the thread may notice that it has to stop
 
 HistoryPage page_of(State state, uint32_t page, std::string text = {}) {
   HistoryPage out;
@@ -53,10 +54,10 @@ HistoryPage page_of(State state, uint32_t page, std::string text = {}) {
 
 struct HistoryService::Query {
   Listener listener;
-  uint32_t page = 0;               // the last one that was made
-  size_t page_bytes = 0;           // of lines
-  std::string text;                // of that page
-  std::deque<std::string> unsent;  // lines that did not fit in it, up to kEventsARead
+  uint32_t page = 0;               // the last page that was made
+  size_t page_bytes = 0;           // size of the lines of a page
+  std::string text;                // text of that page
+  std::deque<std::string> unsent;  // lines that did not fit in the page, up to kEventsARead
   bool ended = false;
   std::string events;
   bool limited = false, own_user = false;
@@ -85,7 +86,7 @@ HistoryService::~HistoryService() {
   thread_.join();
 }
 
-// ------------------------------------------------------------------------- the forwarder's thread
+// --- Called by the forwarder's thread ---
 
 void HistoryService::submit(const std::string& text) {
   std::string query;
@@ -117,9 +118,9 @@ std::vector<HistoryService::Reply> HistoryService::next_replies() {
   return std::exchange(replies_, {});
 }
 
-// ------------------------------------------------------------------------------ the other thread
+// --- Called by the service's own thread ---
 
-// One reply of a query at most waits to be sent: the last.
+// Queues the reply. At most one reply of a query waits to be sent: the last one.
 void HistoryService::push_reply(std::string query, std::string text) {
   {
     const std::lock_guard lock(mutex_);
@@ -131,7 +132,8 @@ void HistoryService::push_reply(std::string query, std::string text) {
 }
 
 void HistoryService::run() {
-  // Of this thread only. A unit may forbid it, and then it has the priority of the forwarder.
+  // Applies to this thread only. systemd may forbid it; then the thread keeps the priority of the
+  // forwarder.
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
   std::unique_lock lock(mutex_);
   while (!stop_) {
@@ -171,7 +173,7 @@ void HistoryService::remove_idle() {
   std::erase_if(queries_, [&](const auto& each) { return now - each.second->used > limits_.idle; });
 }
 
-// Whether there is room for another query, if need be in place of one that has ended.
+// Whether there is room for another query. If all are used, removes one that has ended.
 bool HistoryService::make_room() {
   if (queries_.size() < limits_.queries) return true;
   const auto ended =
@@ -181,7 +183,7 @@ bool HistoryService::make_room() {
   return true;
 }
 
-// The text of the answer; nullopt: it gets none.
+// The text of the answer; nullopt: the request is not answered.
 std::optional<std::string> HistoryService::answer(const HistoryRequest& request) {
   const auto found = queries_.find(request.query);
   if (request.kind == Kind::kEnd) {
@@ -192,14 +194,14 @@ std::optional<std::string> HistoryService::answer(const HistoryRequest& request)
     if (request.kind == Kind::kAlive) return std::nullopt;
     if (request.page == 1) return page_text(first_page(request));
     return page_text(page_of(State::kUnknown, request.page,
-                             "its forwarder was restarted, or has ended this query"));
+                             "the query is unknown: the forwarder was restarted, or has ended it"));
   }
   Query& query = *found->second;
   query.used = SteadyClock::now();
   if (request.kind == Kind::kAlive) return std::nullopt;
-  if (request.page == query.page) return query.text;  // the answer was lost
+  if (request.page == query.page) return query.text;  // the answer was lost: send it again
   if (request.page != query.page + 1 || query.ended)
-    return page_text(page_of(State::kUnknown, request.page, "there is no such page"));
+    return page_text(page_of(State::kUnknown, request.page, "this page does not exist"));
   const HistoryPage page = next_page(query);
   if (page.state != State::kUnreadable) return query.text;
   queries_.erase(found);
@@ -208,15 +210,17 @@ std::optional<std::string> HistoryService::answer(const HistoryRequest& request)
 
 HistoryPage HistoryService::first_page(const HistoryRequest& request) {
   if (policy_.allowed == 0)
-    return page_of(State::kRefused, 1, "it answers no queries of past events (--no-history)");
+    return page_of(State::kRefused, 1,
+                   "the host does not answer queries of past events (--no-history)");
   if (!host_matches(request.selector.hosts, policy_.host))
     return page_of(State::kRefused, 1, "the request is not for this host");
   if (const auto checked = check_predicates(request.selector); !checked)
     return page_of(State::kRefused, 1, checked.error().message());
   const uint32_t events = permitted(request.selector.events, policy_.allowed);
   if (events == 0)
-    return page_of(State::kRefused, 1,
-                   fmt::format("it is willing to send {} only", events_text(policy_.allowed)));
+    return page_of(
+        State::kRefused, 1,
+        fmt::format("the host is willing to send only {}", events_text(policy_.allowed)));
   if (!make_room()) return page_of(State::kBusy, 1);
   auto query = std::make_unique<Query>();
   query->page_bytes = request.page_bytes;
@@ -239,7 +243,7 @@ Result<void> HistoryService::open(Query& query, const HistoryRequest& request) c
   options.this_boot = request.this_boot ? 1 : 0;
   std::error_code error;
   query.listener = open_(options, error);
-  if (error.value() == ENODATA) return {};  // the journal is empty; there is no listener
+  if (error.value() == ENODATA) return {};  // the journal is empty, so there is no listener
   if (error) return say(error.value(), explain());
   for (const auto& [key, values] : request.selector.predicates)
     for (const std::string& value : values)
@@ -248,7 +252,7 @@ Result<void> HistoryService::open(Query& query, const HistoryRequest& request) c
   return {};
 }
 
-// Makes the next page of the query, and keeps its text, unless it fails.
+// Makes the next page of the query, and keeps its text for a repeated request, unless it fails.
 HistoryPage HistoryService::next_page(Query& query) {
   HistoryPage page = page_of(State::kMore, query.page + 1);
   page.events = query.events;
@@ -266,7 +270,8 @@ HistoryPage HistoryService::next_page(Query& query) {
   return page;
 }
 
-// Adds events until the page is full, its time has passed or there are no more: false.
+// Adds events to the page until it is full or its time has passed: true. Returns false when there
+// are no more events.
 Result<bool> HistoryService::read_events(Query& query, HistoryPage& page) {
   const auto until = SteadyClock::now() + limits_.page;
   std::array<const knell_event*, kEventsARead> events{};
@@ -291,7 +296,7 @@ Result<bool> HistoryService::read_events(Query& query, HistoryPage& page) {
     for (const knell_event* event : got)
       query.unsent.push_back(json_of_host(policy_.host, with_details(*event, policy_.details)));
     if (!got.empty()) continue;
-    // knelld, or the next step of a search, makes it readable.
+    // The descriptor becomes readable when knelld answers, or when the search can continue.
     pollfd ready{query.listener.fd(), POLLIN, 0};
     (void)::poll(&ready, 1, kStopPollMs);
     const std::lock_guard lock(mutex_);

@@ -22,23 +22,25 @@
 
 namespace knell::fleet {
 
-// Answers queries of the past of this host, from its journal. The journal is read by a thread of
-// its own, so the forwarder never waits for it; see history_service.cc for what bounds its work.
-// The functions are for one thread.
+// Answers queries for past events of this host, from its journal. A separate thread reads the
+// journal, so the forwarder never waits for it; history_service.cc describes the limits of its
+// work. Call all functions from one thread.
 class HistoryService {
  public:
   // What this host is willing to send.
   struct Policy {
     std::string host;
-    uint32_t allowed = 0;  // mask; 0: it answers that it sends nothing
+    uint32_t allowed = 0;  // mask; 0: requests are refused
     uint32_t details = KNELL_DETAILS_FULL;
   };
-  // All were picked.
+  // These are chosen, not measured.
   struct Limits {
-    size_t queries = 8;    // at a time; each has an open journal and a page in memory
-    size_t requests = 64;  // that wait; those that come then are dropped, and come again
-    std::chrono::milliseconds idle = std::chrono::minutes(1);  // then a query is forgotten
-    std::chrono::milliseconds page = std::chrono::seconds(1);  // then a page is sent as it is
+    size_t queries = 8;  // open at a time; each has an open journal and a page in memory
+    // waiting requests; further ones are dropped, and the readers send them again
+    size_t requests = 64;
+    std::chrono::milliseconds idle = std::chrono::minutes(1);  // then the query is removed
+    // then the page is sent even if it is not full
+    std::chrono::milliseconds page = std::chrono::seconds(1);
     uint64_t bytes_per_second = uint64_t{4} << 20;
   };
   // Opens the journal: knell_open_history().
@@ -51,12 +53,12 @@ class HistoryService {
   ~HistoryService();
 
   const std::string& host() const { return policy_.host; }
-  // Takes the text of a HistoryRequest. Never waits.
+  // Adds a request: the text of a HistoryRequest. Does not block.
   void submit(const std::string& text);
-  // POLLIN: next_replies() has some.
+  // POLLIN: next_replies() returns replies.
   int fd() const { return wake_.get(); }
   struct Reply {
-    std::string query, text;  // of the HistoryPage
+    std::string query, text;  // `text`: of the HistoryPage
   };
   std::vector<Reply> next_replies();
 
@@ -78,11 +80,11 @@ class HistoryService {
   const Open open_;
   UniqueFd wake_;
 
-  std::unordered_map<std::string, std::unique_ptr<Query>> queries_;  // of the thread
+  std::unordered_map<std::string, std::unique_ptr<Query>> queries_;  // used only by the thread
 
-  std::mutex mutex_;  // of the members below
+  std::mutex mutex_;  // guards the members below
   std::condition_variable changed_;
-  std::deque<HistoryRequest> requests_;  // at most one of a query and kind
+  std::deque<HistoryRequest> requests_;  // at most one for each query and kind
   std::vector<Reply> replies_;
   bool stop_ = false;
 

@@ -184,7 +184,7 @@ TEST(HistoryService, RefusesInvalidRequests) {
   EXPECT_EQ(ask(*host, request).state, State::kRefused);
   host->submit(R"({"query":")" + query_name(1) + R"("})");
   EXPECT_EQ(page_from(*host).state, State::kRefused);
-  host->submit("{}");  // without a query there is no place for an answer
+  host->submit("{}");  // without a query there is no subject for an answer
   EXPECT_TRUE(past.asked().empty());
   EXPECT_EQ(ask(*host, first_request()).state, State::kEnd);
 }
@@ -218,7 +218,7 @@ TEST(HistoryService, HasAsManyQueriesAsItMay) {
   EXPECT_EQ(ask(*host, first_request(3)).state, State::kBusy);
   host->submit(request_json(request_of(1, 2, Kind::kEnd)));
   EXPECT_EQ(ask(*host, first_request(3)).state, State::kMore);
-  EXPECT_EQ(ask(*host, request_of(2, 2)).state, State::kMore);  // it was not disturbed
+  EXPECT_EQ(ask(*host, request_of(2, 2)).state, State::kMore);  // the first query was not disturbed
   EXPECT_EQ(ask(*host, request_of(1, 2)).state, State::kUnknown);
 }
 
@@ -228,7 +228,8 @@ TEST(HistoryService, AQueryThatEndedMakesRoom) {
   limits.queries = 1;
   const auto host = service(past.open(), {"db1", KNELL_EVENT_ALL}, limits);
   EXPECT_EQ(ask(*host, first_request(1)).state, State::kEnd);
-  EXPECT_EQ(ask(*host, first_request(1)).state, State::kEnd);  // its answer may come again
+  // a repeated request gets the same answer
+  EXPECT_EQ(ask(*host, first_request(1)).state, State::kEnd);
   EXPECT_EQ(ask(*host, first_request(2)).state, State::kEnd);
 }
 
@@ -251,7 +252,8 @@ TEST(HistoryService, SendsAPageThatIsNotFullAfterItsTime) {
   EXPECT_EQ(page.lines, "");
 }
 
-// The thread is in the journal meanwhile: nothing waits for it, and what waits is bounded.
+// While the thread reads the journal, submit() does not block, and the number of waiting requests
+// is limited.
 TEST(HistoryService, SubmitNeverWaits) {
   PastForTest past(1);
   std::promise<void> opening, go_on;
@@ -269,7 +271,7 @@ TEST(HistoryService, SubmitNeverWaits) {
       {"db1", KNELL_EVENT_ALL}, limits);
   host->submit(request_json(first_request(1)));
   opening.get_future().wait();
-  for (int i = 0; i < 3; ++i)  // the same one waits once
+  for (int i = 0; i < 3; ++i)  // a repeated request waits only once
     for (int query = 2; query < 10; ++query) host->submit(request_json(first_request(query)));
   EXPECT_TRUE(host->next_replies().empty());
   go_on.set_value();
@@ -278,7 +280,7 @@ TEST(HistoryService, SubmitNeverWaits) {
     ASSERT_EQ(::poll(&ready, 1, kPatienceMs), 1);
     for (const auto& reply : host->next_replies()) EXPECT_EQ(reply.query, query_name(query++));
   }
-  // The others were dropped; they come again.
+  // The other requests were dropped; a reader sends them again.
   EXPECT_EQ(ask(*host, first_request(5)).state, State::kEnd);
 }
 

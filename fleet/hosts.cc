@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// `knell-fleet hosts`: who is there, and who is silent.
+// `knell-fleet hosts`: lists the hosts, and which of them are silent.
 #include "fleet/hosts.h"
 
 #include <fmt/format.h>
@@ -23,7 +23,8 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kPatience(5000);
-constexpr uint64_t kMostLagMs = uint64_t{1000} * 86'400 * 365 * 100;  // a host chooses what it says
+// lag_ms of a host is not trusted
+constexpr uint64_t kMostLagMs = uint64_t{1000} * 86'400 * 365 * 100;
 constexpr const char* kRow = "{:<20} {:>8} {:>9} {:>7} {:>7} {:>7} {:>6}  {:<24} {}\n";
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : printable(text); }
@@ -32,7 +33,7 @@ class Hosts final : public Command {
  public:
   std::string_view name() const override { return "hosts"; }
   std::string_view summary() const override {
-    return "shows the hosts of the fleet: who is there, what they send, and what is wrong";
+    return "shows the hosts of the fleet, the events that they send, and their problems";
   }
   std::string_view notes() const override {
     return "A host is silent when it missed two and a half heartbeats. UNSENT are the events that "
@@ -116,7 +117,7 @@ Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection) {
   while (!reader->at_end()) {
     const auto message = reader->next(kPatience);
     if (!message) return say(ETIMEDOUT, "the server does not send the presence of the hosts");
-    // A host can publish only under its own name; what it says in the message is not trusted.
+    // A host can publish only under its own name; the name in the message is not trusted.
     const auto presence = parse_presence(message->data);
     if (presence && presence_subject(presence->host) == message->subject)
       hosts[presence->host] = {*presence, message->time_ns};

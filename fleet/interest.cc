@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
 
-// Joins the values of one key: `*into` passes what it passed before, and what `other` passes.
-// False: no set of values does, and the key must go.
+// Joins the values of one key: `into` then passes what it passed before, and what `other` passes.
+// False: no set of values can express that, so the key must be removed.
 bool join_values(const std::string& key, std::vector<std::string>& into,
                  const std::vector<std::string>& other) {
   if (into == other) return true;
@@ -87,21 +87,21 @@ Result<Selector> parse_selector(const JsonValue& value) {
   selector.expires_ms =
       static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
   if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
-    return invalid("a selector without an owner");
+    return invalid("a selector has no owner");
   if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)
-    return invalid("a selector without a glob of hosts");
+    return invalid("a selector has no glob of hosts");
   std::error_code error;
   const std::string events = value["events"].text();
-  if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector without events");
+  if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector has no events");
   selector.events = events_parse(events, error);
   if (error) return invalid(explain());
   size_t values = 0;
   for (const JsonValue* pair : value["match"].items()) {
     const std::string key = (*pair)["key"].text();
     const std::string text = (*pair)["value"].text();
-    if (++values > kMostPredicates) return invalid("a selector with too many predicates");
+    if (++values > kMostPredicates) return invalid("a selector has too many predicates");
     if (key.size() > kMostTextBytes || text.size() > kMostTextBytes)
-      return invalid("a predicate that is too long");
+      return invalid("a predicate is too long");
     selector.predicates[key].push_back(text);
   }
   return selector;
@@ -119,7 +119,7 @@ std::string interest_json(const FleetInterest& interest) {
 
 Result<FleetInterest> parse_interest(const std::string& text) {
   const auto root = text.size() <= kMostInterestBytes ? parse_json_object(text) : std::nullopt;
-  if (!root) return say(EINVAL, "invalid interest: not an object of JSON, or too long");
+  if (!root) return say(EINVAL, "invalid interest: not a JSON object, or too long");
   FleetInterest interest;
   interest.revision = (*root)["revision"].count();
   const uint64_t shards = std::max<uint64_t>((*root)["shards"].count(), 1);
@@ -138,7 +138,7 @@ Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t no
   remove_selector(interest, selector.owner, now_ms);
   if (interest.selectors.size() == kMostSelectors) remove_ended(interest, now_ms);
   if (interest.selectors.size() == kMostSelectors)
-    return say(E2BIG, fmt::format("{} readers ask for events of this fleet, the most there can be",
+    return say(E2BIG, fmt::format("{} readers request events of this fleet, which is the maximum",
                                   kMostSelectors));
   interest.selectors.push_back(std::move(selector));
   return {};

@@ -15,9 +15,9 @@
 
 namespace knell::fleet {
 
-// What one reader asks of some hosts, until its lease ends.
+// The events that one reader requests from some hosts, until the lease of the selector ends.
 struct Selector {
-  std::string owner;        // names the reader: its next selector replaces this one
+  std::string owner;        // name of the reader: its next selector replaces this one
   std::string hosts = "*";  // a glob of names of hosts
   uint32_t events = 0;      // a mask of knell.h
   // Keys and values of knell_match(); the values of a key are alternatives.
@@ -32,34 +32,34 @@ std::string selector_json(const Selector& selector);
 Result<Selector> parse_selector(const JsonValue& value);
 
 // The interest of a fleet: all selectors, in one value under one key of a bucket. A reader changes
-// it by compare-and-set, and publishes the new value, so a host needs one message to know all of
-// it, and one read after it was away.
+// the value by compare-and-set, and publishes the new value. So one message is enough to inform a
+// host, or one read after the host was disconnected.
 struct FleetInterest {
   uint64_t revision = 0;  // of the key; 0: not stored
   std::vector<Selector> selectors;
   uint32_t shards = 1;  // streams of events; see subject.h
 };
 
-// A value is not trusted: these bound what a host does with it. All were picked.
+// The value is not trusted: these limits bound the work of a host. They are chosen, not measured.
 constexpr size_t kMostSelectors = 256;
 constexpr size_t kMostPredicates = 64;  // values of a selector
 constexpr size_t kMostTextBytes = 1024;
 constexpr size_t kMostInterestBytes = size_t{256} << 10;
 
 std::string interest_json(const FleetInterest& interest);
-// Errors: EINVAL: not a value of interest_json(), or above a bound.
+// Errors: EINVAL: not a value of interest_json(), or above a limit.
 Result<FleetInterest> parse_interest(const std::string& text);
 
-// Adds the selector, in place of the one with its owner, and removes those whose lease ended more
-// than kKeepEnded ago, or any that has ended if there is no room. Not at once: after an outage all
-// leases have ended, and the first reader to renew must not remove what the others ask for. Errors:
-// E2BIG: too many selectors.
+// Adds the selector, in place of the one with the same owner. Removes selectors whose lease ended
+// more than kKeepEnded ago, or any whose lease has ended if there is no room. They are kept for
+// this time because after an outage all leases have ended, and the first reader that renews its
+// lease must not remove the selectors of the others. Errors: E2BIG: too many selectors.
 constexpr std::chrono::milliseconds kKeepEnded = std::chrono::hours(24);
 Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms);
 void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms);
 
-// What one host sends: one mask and one set of predicates, which pass at least what each selector
-// asks for. Readers select from it.
+// The events that one host sends: one mask and one set of predicates, which pass at least the
+// events of each selector. Readers filter the events again.
 struct Wanted {
   uint32_t events = 0;  // 0: nothing
   std::map<std::string, std::vector<std::string>> predicates;
@@ -67,25 +67,25 @@ struct Wanted {
   bool operator==(const Wanted&) const = default;
 };
 
-// Joins the selectors that apply to this host at `now_ms`. `allowed`: the mask of what the host may
-// send. Selectors with predicates that knell_match() refuses, or that name pids, are ignored:
-// `on_refused` gets the owner and the reason.
+// Joins the selectors that apply to this host at `now_ms`. `allowed`: mask of the events that the
+// host may send. Selectors with predicates that knell_match() refuses, or with pids, are ignored
+// and appended to `refused`.
 struct RefusedSelector {
   std::string owner, reason;
 };
 Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
                  uint32_t allowed, std::vector<RefusedSelector>* refused = nullptr);
-// When the first of the leases ends that have not ended at `now_ms`; nullopt: there are none.
+// The time when the next lease ends after `now_ms`; nullopt: no lease does.
 std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now_ms);
 
-// The part of `events` that `allowed` permits. Both are masks in which 0 means nothing. Who may not
-// send every exit may send the non-zero ones if NONZERO_EXIT is allowed.
+// The part of `events` that `allowed` permits. Both are masks in which 0 means nothing. If `events`
+// has all exits and `allowed` has only NONZERO_EXIT, the result has NONZERO_EXIT.
 uint32_t permitted(uint32_t events, uint32_t allowed);
 
 // Checks the predicates of a selector. Errors: EINVAL.
 Result<void> check_predicates(const Selector& selector);
-// Checks a predicate of a fleet: those of knell_check_match() that do not name processes of one
-// machine. Errors: EINVAL.
+// Checks a predicate of a fleet: one that knell_check_match() accepts and that does not name
+// processes of one machine. Errors: EINVAL.
 Result<void> check_predicate(const std::string& key, const std::string& value);
 
 }  // namespace knell::fleet

@@ -54,7 +54,7 @@ TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
   EXPECT_EQ(interest.selectors[1].events, uint32_t{KNELL_EVENT_FORK});
   EXPECT_EQ(next_expiry_ms(interest, 400), 500);
   EXPECT_EQ(next_expiry_ms(interest, 500), 2000);
-  // b did not renew its lease: it may be that it could not, for a day.
+  // b did not renew its lease; an outage may have prevented it for up to a day.
   ASSERT_TRUE(put_selector(interest, selector("c", KNELL_EVENT_SID, "*", 9000), 500));
   EXPECT_EQ(interest.selectors.size(), 3u);
   remove_selector(interest, "a", 500);
@@ -69,8 +69,9 @@ TEST(FleetInterest, IsBounded) {
   for (size_t i = 0; i < kMostSelectors; ++i)
     ASSERT_TRUE(put_selector(interest, selector(std::to_string(i), kAll), 0));
   EXPECT_FALSE(put_selector(interest, selector("one more", kAll), 0));
-  EXPECT_TRUE(put_selector(interest, selector("5", kAll), 0));            // in place of its own
-  EXPECT_TRUE(put_selector(interest, selector("one more", kAll), 1000));  // the others have ended
+  EXPECT_TRUE(put_selector(interest, selector("5", kAll), 0));  // replaces its own selector
+  // the leases of the others have ended
+  EXPECT_TRUE(put_selector(interest, selector("one more", kAll), 1000));
   EXPECT_EQ(interest.selectors.size(), 1u);
 }
 
@@ -108,7 +109,7 @@ TEST(FleetInterest, JoinedPredicatesPassWhatEachPasses) {
   auto& b = interest.selectors[1].predicates;
   const auto joined = [&] { return wanted_of(interest, "h", 0, kAll).predicates; };
   a = {{"comm", {"x"}}};
-  EXPECT_TRUE(joined().empty());  // b wants every comm
+  EXPECT_TRUE(joined().empty());  // b requests every comm
   b = {{"comm", {"y", "x"}}, {"unit", {"cron.service"}}};
   EXPECT_EQ(joined()["comm"], (std::vector<std::string>{"x", "y"}));
   EXPECT_EQ(joined().size(), 1u);

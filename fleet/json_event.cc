@@ -59,7 +59,7 @@ int64_t time_of(const JsonValue& value) {
 
 }  // namespace
 
-// {"type":...} becomes {"host":"NAME","type":...}; a name of a host needs no escapes.
+// {"type":...} becomes {"host":"NAME","type":...}. The name of a host has no characters to escape.
 std::string json_of_host(const std::string& host, const knell_event& event) {
   std::string line = json(event);
   line.insert(1, R"("host":")" + host + R"(",)");

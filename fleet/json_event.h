@@ -15,11 +15,11 @@ namespace knell::fleet {
 // The event as JSON, with the name of its host as the first member.
 std::string json_of_host(const std::string& host, const knell_event& event);
 
-// An event that was read from JSON as knell_event_json() writes it. Owns its texts; bytes that are
-// not UTF-8 stay escaped. last_signal is not read: no predicate and no column has it.
+// An event read from JSON as knell_event_json() writes it. Owns its strings; bytes that are not
+// UTF-8 stay escaped. last_signal is not read, since no predicate and no column uses it.
 class JsonEvent {
  public:
-  // nullopt: it has no type that this version knows.
+  // nullopt: the event has a type that this version does not know.
   static std::optional<JsonEvent> parse(const JsonValue& value);
   const knell_event& get() const { return event_; }
 

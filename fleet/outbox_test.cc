@@ -53,7 +53,7 @@ TEST(FleetOutbox, ResendsTheSameBatchesFromAcked) {
   outbox.stored(1, false, 1000);
   outbox.stored(2, false, 2000);
   outbox.stored(3, false, 2000);
-  EXPECT_EQ(outbox.release(1100), "10");  // the first one is safe
+  EXPECT_EQ(outbox.release(1100), "10");  // `hold` of the first batch has passed
   outbox.resend();
   EXPECT_EQ(outbox.resends(), 1u);
   EXPECT_EQ(outbox.waiting(), 4u);
@@ -64,7 +64,7 @@ TEST(FleetOutbox, ResendsTheSameBatchesFromAcked) {
     outbox.stored(first, true, 3000);
   }
   EXPECT_EQ(outbox.next(), nullptr);
-  // What is sent again is kept for another hold.
+  // A batch that is sent again is kept for another hold.
   EXPECT_EQ(outbox.release(2500), std::nullopt);
   EXPECT_EQ(outbox.release(3100), "50");
   EXPECT_EQ(outbox.acked(), 50u);
@@ -77,7 +77,7 @@ TEST(FleetOutbox, ResendsWhenTheStreamWentBack) {
   outbox.stored(102, false, 1000);
   outbox.stored(50, true, 1000);  // a repeat has the number of its first copy
   EXPECT_EQ(outbox.waiting(), 1u);
-  outbox.stored(102, false, 1000);  // 102 was taken: the server lost messages
+  outbox.stored(102, false, 1000);  // number 102 was used before: the server lost messages
   EXPECT_EQ(outbox.waiting(), 4u);
   EXPECT_EQ(outbox.next()->first, 1u);
   outbox.stored(103, false, 1000);
@@ -91,9 +91,9 @@ TEST(FleetOutbox, AnotherShardHasNumbersOfItsOwn) {
   outbox.push(batch(11, 10, 3));
   outbox.push(batch(21, 10, 3));
   outbox.stored(101, false, 1000);
-  outbox.stored(7, false, 1000);  // of another stream
+  outbox.stored(7, false, 1000);  // in another stream
   EXPECT_EQ(outbox.resends(), 0u);
-  outbox.stored(7, false, 1000);  // went back
+  outbox.stored(7, false, 1000);  // that stream went back in time
   EXPECT_EQ(outbox.resends(), 1u);
 }
 
@@ -105,7 +105,7 @@ TEST(FleetOutbox, IsBounded) {
   const uint64_t full = outbox.waiting();
   for (uint64_t i = 0; i < full; ++i) outbox.stored(i + 1, false, 10);
   EXPECT_TRUE(outbox.has_room());
-  // Sent batches make room for new ones, oldest first.
+  // Sent batches are released to make room for new ones, oldest first.
   outbox.push(batch(1001, 1000));
   EXPECT_GE(outbox.released_early(), 1u);
   EXPECT_GE(outbox.acked(), 10u);

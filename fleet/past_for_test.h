@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The past of a host in a recording, in place of a journal.
+// Past events of a host, from a recording instead of a journal.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -31,7 +31,8 @@ class PastForTest {
     EXPECT_TRUE(file);
     path_ = name;
     Options options;
-    options.via = KNELL_VIA_PIDFD;  // needs no privileges; a recorder describes a listener
+    // needs no privileges; RecordingWriter needs the options of a listener
+    options.via = KNELL_VIA_PIDFD;
     std::error_code error;
     const Listener origin = Listener::open(options, error);
     EXPECT_FALSE(error) << explain();
@@ -60,7 +61,7 @@ class PastForTest {
       return Listener::open_recording(path_, replay, error);
     };
   }
-  // Written by the thread of the service: read it after an answer.
+  // Written by the thread of the service: read it only after an answer.
   const std::vector<HistoryOptions>& asked() const { return asked_; }
 
  private:

@@ -15,7 +15,7 @@
 namespace knell::fleet {
 namespace {
 
-// The one list of the members, for both directions.
+// The list of the string members, for writing and reading.
 constexpr std::array kTexts{
     std::pair("host", &Presence::host),
     std::pair("instance", &Presence::instance),
@@ -55,7 +55,7 @@ std::string presence_json(const Presence& presence) {
 
 Result<Presence> parse_presence(const std::string& text) {
   const auto root = text.size() <= kMostPresenceBytes ? parse_json_object(text) : std::nullopt;
-  if (!root) return say(EINVAL, "invalid presence: not an object of JSON, or too long");
+  if (!root) return say(EINVAL, "invalid presence: not a JSON object, or too long");
   Presence presence;
   for (const auto& [name, member] : kTexts) presence.*member = (*root)[name].text();
   for (const auto& [name, member] : kCounts) presence.*member = (*root)[name].count();

@@ -6,7 +6,8 @@
 
 namespace knell::fleet {
 
-// 32 random hexadecimal digits, to name a process, a stream or a query among those of a fleet.
+// 32 random hexadecimal digits: a name for a process, a stream or a query that is unique in the
+// fleet.
 std::string random_name();
 
 }  // namespace knell::fleet

@@ -13,11 +13,11 @@
 
 namespace knell::fleet {
 
-// Which events of which hosts a person wants, as typed: -e, -H and the predicates, the same for
+// The events and hosts that a user selects: the options -e, -H and the predicates, the same for
 // every subcommand that shows events.
 class Selection {
  public:
-  // `unless_given`: the events where -e is not typed.
+  // `unless_given`: the default of -e.
   void add_options(CommandLine& line, const std::string& unless_given);
   // The selector, without owner and lease. Errors: EINVAL.
   Result<Selector> selector() const;

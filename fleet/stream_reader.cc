@@ -18,7 +18,7 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kHeartbeat = std::chrono::seconds(5);
 constexpr nanoseconds kInactive = std::chrono::seconds(30);  // then the server removes the consumer
-// More than the clocks of the servers of a cluster differ.
+// More than the difference between the clocks of the servers of a cluster.
 constexpr nanoseconds kGoBack = std::chrono::seconds(10);
 constexpr milliseconds kRetry(250);
 
@@ -77,8 +77,9 @@ Result<void> StreamReader::subscribe() {
   how.Config.InactiveThreshold = kInactive.count();
   how.Config.MemoryStorage = true;
   const uint64_t interruptions = connection_.interruptions();
-  // A stream that went back has other messages under the numbers that were read. Which server of a
-  // cluster has the stream is not known here, so each interruption may have been its restart.
+  // A stream that went back in time may have other messages under the numbers that were read. It is
+  // not known here which server of a cluster has the stream, so each interruption may have been a
+  // restart of that server.
   if (interruptions == interruptions_ || last_time_ns_ == 0) {
     how.Config.DeliverPolicy = js_DeliverByStartSequence;
     how.Config.OptStartSeq = next_seq_;
@@ -105,7 +106,7 @@ Result<void> StreamReader::subscribe() {
 std::optional<Message> StreamReader::next(milliseconds timeout) {
   if (!subscription_ || connection_.interruptions() != interruptions_) {
     if (!connection_.connected() || !subscribe()) {
-      // No consumer now: wait for the connection, and try again at the next call.
+      // There is no consumer now: wait for the connection; the next call tries again.
       pollfd news{connection_.wake_fd(), POLLIN, 0};
       (void)::poll(&news, 1, static_cast<int>(std::min(timeout, kRetry).count()));
       connection_.clear_wake();

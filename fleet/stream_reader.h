@@ -12,10 +12,10 @@
 
 namespace knell::fleet {
 
-// Reads the messages of a stream in order. The server's consumer is temporary and may end at any
-// time, with the server or when the connection is slow: then a new one continues after the last
-// message that was read. After a restart of the server, whose stream may have gone back, it goes
-// back a few seconds too, so that messages may come twice. One thread.
+// Reads the messages of a stream in order. The consumer on the server is temporary. It may end at
+// any time, with the server or when the connection is slow; then a new one continues after the last
+// message that was read. After a restart of the server, whose stream may have gone back in time,
+// the new consumer starts a few seconds earlier, so messages may be read twice. For one thread.
 class StreamReader {
  public:
   enum class From { kNow, kOldest };
@@ -27,11 +27,12 @@ class StreamReader {
   StreamReader& operator=(const StreamReader&) = delete;
   ~StreamReader();
 
-  // Waits for the next message; nullopt: there was none for `timeout`. Losing the server is no
+  // Waits for the next message; nullopt: there was none for `timeout`. A lost connection is not an
   // error.
   std::optional<Message> next(std::chrono::milliseconds timeout);
   // Whether all messages have been read that the stream had when the last one was sent, and, with
-  // kOldest, when this reader was created: the server of a cluster that sends them may be behind.
+  // kOldest, when this reader was created (the server of a cluster that sends the messages may be
+  // behind).
   bool at_end() const { return pending_ == 0 && next_seq_ > end_seq_; }
 
  private:
@@ -44,8 +45,8 @@ class StreamReader {
   std::unique_ptr<Subscription> subscription_;  // null: none now
   uint64_t interruptions_ = 0;
   uint64_t next_seq_ = 1, end_seq_ = 0;
-  int64_t begin_time_ns_ = 1;  // no message is of interest that was stored before
-  int64_t last_time_ns_ = 0;   // of the stream's clock
+  int64_t begin_time_ns_ = 1;  // messages that were stored before are skipped
+  int64_t last_time_ns_ = 0;   // by the clock of the server that has the stream
   uint64_t consumer_seq_ = 0;  // of the last message of this consumer
   uint64_t pending_ = 0;
 };

@@ -14,8 +14,8 @@
 namespace knell::fleet {
 namespace {
 
-// A forwarder may send a message again for as long as it keeps it (Outbox::Limits::hold), so the
-// server must know its ids for longer.
+// A forwarder may send a message again as long as it keeps it (Outbox::Limits::hold), so the server
+// must remember the ids for longer.
 constexpr std::chrono::nanoseconds kDuplicates = std::chrono::minutes(10);
 constexpr int64_t kHostBytes = int64_t{256} << 20;  // presence of 100,000 hosts and more
 
@@ -91,7 +91,7 @@ Result<uint32_t> count_shards(Connection& connection) {
     if (status == NATS_NO_RESPONDERS) return say(ENOTSUP, kNoJetStream);
     const std::string refused = connection.refusal();
     return say(refused.empty() ? ETIMEDOUT : EACCES,
-               fmt::format("cannot ask for stream {}: {}", event_stream(shard),
+               fmt::format("cannot query stream {}: {}", event_stream(shard),
                            refused.empty() ? natsStatus_GetText(status) : refused.c_str()));
   }
   return kMostShards;
@@ -111,13 +111,14 @@ Result<std::vector<std::string>> create_streams(Connection& connection,
                      {event_stream(shard), subjects_of_hosts(shard, "*"), bytes, limits.age.count(),
                       duplicates, -1},
                      limits));
-  // The last message of each host, for ever: a host that is gone must be seen to be silent.
+  // Keeps the last message of each host for ever, so that a host that has gone is shown as silent.
   StreamLimits of_hosts = limits;
   of_hosts.discard_new = false;
   KNELL_TRY(
       create(connection, {kHostStream, kHostSubjects, kHostBytes, 0, duplicates, 1}, of_hosts));
   KNELL_TRY(create_bucket(connection, limits.replicas));
-  // The hosts go to their shards when all of them exist.
+  // Hosts use the new shards when the stored number changes, so change it only when all shards
+  // exist.
   KNELL_ASSIGN(const FleetInterest interest, stored_interest(connection));
   if (interest.shards != shards)
     KNELL_TRY(change_interest(connection, [&](FleetInterest& value) -> Result<void> {
@@ -130,7 +131,7 @@ Result<std::vector<std::string>> create_streams(Connection& connection,
                                 event_stream(shard), duration_text(limits.age), bytes,
                                 limits.replicas, limits.replicas == 1 ? "copy" : "copies"));
   lines.push_back(fmt::format("stream {}: the last presence of each host", kHostStream));
-  lines.push_back(fmt::format("bucket {}: what readers ask for", kInterestBucket));
+  lines.push_back(fmt::format("bucket {}: the selectors of the readers", kInterestBucket));
   return lines;
 }
 

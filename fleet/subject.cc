@@ -44,8 +44,8 @@ std::string_view ended_token(const knell_event& event) {
 
 std::string event_stream(uint32_t shard) { return fmt::format("KNELL_EVENTS_{}", shard); }
 
-// FNV-1a with 64 bits, both halves joined, since its low bits depend on few bits of the name. For
-// ever: hosts and readers of all versions must agree on it.
+// FNV-1a with 64 bits. Both halves are joined, since the low bits depend on few bits of the name.
+// Must never change: hosts and readers of all versions must agree on it.
 uint32_t shard_of(std::string_view host, uint32_t shards) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : host) {

@@ -65,7 +65,7 @@ TEST(FleetSubject, DistributesHostsOverShards) {
   for (const int count : hosts) EXPECT_NEAR(count, 1000, 150);
   EXPECT_EQ(shard_of("db1", 1), 0u);
   EXPECT_EQ(shard_of("db1", 0), 0u);
-  // Other versions of a forwarder use the same.
+  // Forwarders of all versions must compute the same shards.
   EXPECT_EQ(shard_of("", 64), 1u);
   EXPECT_EQ(shard_of("a", 64), 0u);
   EXPECT_EQ(shard_of("db1", 64), 14u);

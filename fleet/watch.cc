@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// `knell-fleet watch`: asks hosts for events, and shows them.
+// `knell-fleet watch`: requests events from hosts, and shows them.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -32,11 +32,11 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
-constexpr milliseconds kPoll(200);        // how late Ctrl-C may be seen
-constexpr milliseconds kHostCheck(5000);  // how late a silent host may be seen
+constexpr milliseconds kPoll(200);        // how late Ctrl-C may be noticed
+constexpr milliseconds kHostCheck(5000);  // how late a silent host may be noticed
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
 
-// Whether asking again would fail again.
+// Whether a repeated request would fail again.
 bool is_final(const Error& error) {
   return error.code == ENOENT || error.code == EACCES || error.code == E2BIG;
 }
@@ -47,11 +47,12 @@ class Watch final : public Command {
  public:
   std::string_view name() const override { return "watch"; }
   std::string_view summary() const override {
-    return "asks hosts for events, and shows them as they come";
+    return "requests events from hosts, and shows them as they arrive";
   }
   std::string_view notes() const override {
-    return "The hosts send what is asked for within a second, and stop when no reader asks. Each\n"
-           "event is shown once. Hosts that are silent or have trouble are named on standard "
+    return "Hosts start to send within a second, and stop when no reader requests the events. "
+           "Each\n"
+           "event is shown once. Hosts that are silent or report a problem are named on standard "
            "error.\n"
            "\n"
            "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
@@ -68,7 +69,7 @@ class Watch final : public Command {
   Result<void> ask();
   void withdraw();
   void check_hosts();
-  // False: standard output is closed, or this process is to end.
+  // Returns false if standard output is closed, or this process has to stop.
   bool show(const Message& message);
   bool write_out();
 
@@ -83,7 +84,7 @@ class Watch final : public Command {
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<EventFilter> filter_;
   Repeats repeats_{kRepeats};
-  std::map<std::string, std::string> trouble_;  // host -> what was said about it
+  std::map<std::string, std::string> trouble_;  // host -> the last message about it
   std::string out_;
   int write_error_ = 0;
 };
@@ -122,7 +123,7 @@ Result<void> Watch::ask() {
 }
 
 void Watch::withdraw() {
-  // On failure the lease ends by itself.
+  // If this fails, the lease ends by itself.
   (void)change_interest(*connection_, [&](FleetInterest& interest) -> Result<void> {
     remove_selector(interest, selector_.owner, now_ms());
     return {};
@@ -141,7 +142,7 @@ void Watch::check_hosts() {
     if (said == before) continue;
     message(fmt::format("{}: {}", name,
                         silent         ? "silent for " + duration_text(host.age())
-                        : said == "ok" ? "all is well again"
+                        : said == "ok" ? "working again"
                                        : said));
     before = said;
   }
@@ -170,7 +171,7 @@ bool Watch::show(const Message& message) {
     const auto value = parse_json_object(line);
     if (!value) continue;
     const std::string host = (*value)["host"].text();
-    // A host can publish only under its own name; what it says in the message is not trusted.
+    // A host can publish only under its own name; the name in the message is not trusted.
     if (host.empty() || host != host_of_event(message.subject) ||
         !host_matches(selector_.hosts, host))
       continue;
@@ -189,11 +190,11 @@ Result<int> Watch::execute() {
   to.name = "knell-fleet watch";
   KNELL_ASSIGN(connection_, Connection::create(to));
   stop.unblock();
-  // Before the hosts are asked, so that the first events are not missed.
+  // Open the reader before the request, so that the first events are not missed.
   KNELL_ASSIGN(const auto reader,
                EventReader::create(*connection_, selector_.hosts, StreamReader::From::kNow));
   const auto asked_first = ask();
-  // A server that is busy, or has just been started, may answer later.
+  // A server that is busy, or has just been started, may accept a later request.
   if (!asked_first && is_final(asked_first.error())) return std::unexpected(asked_first.error());
   if (!asked_first) message(asked_first.error().message());
   if (!json_) out_ = table_header();
@@ -208,7 +209,8 @@ Result<int> Watch::execute() {
          !(limit_ && after(started, *limit_))) {
     if (const std::string why = connection_->closed(); !why.empty())
       return say(ECONNRESET, "the connection to the server was closed: " + why);
-    // After a reconnect at once: the hosts wait only so long for readers to return.
+    // Renew immediately after a reconnect: hosts wait for a limited time (lease_grace) for readers
+    // to return.
     if (connection_->connected() &&
         (after(asked, renewal) || connection_->connects() != connects)) {
       asked = system_clock().monotonic_ns();

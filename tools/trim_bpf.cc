@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// trim_bpf OBJECT: makes a BPF object smaller, in place, which libknell carries in its data. Removes
-// from .BTF.ext the line of the source for each instruction, which only the kernel's verifier prints, and
-// from the symbol table the labels of jumps (LBB...), to which nothing refers. They are half of the
-// object. Used when building; see cmake/KnellBpf.cmake.
+// trim_bpf OBJECT: makes a BPF object smaller, in place, because libknell contains it. Removes two
+// parts, which are half of the object: from .BTF.ext the source line of each instruction, which
+// only the kernel's verifier prints; and from the symbol table the unused labels of jumps (LBB...).
+// Used during the build; see cmake/KnellBpf.cmake.
 #include <elf.h>
 
 #include <cstdint>
@@ -19,7 +19,8 @@
 
 namespace {
 
-// The begin of a .BTF.ext section; offsets count from its end. Documentation/bpf/btf.rst of Linux.
+// The start of a .BTF.ext section; offsets count from its end. See Documentation/bpf/btf.rst in
+// Linux.
 struct BtfExtHeader {
   uint16_t magic;
   uint8_t version, flags;
@@ -96,7 +97,7 @@ void remove_labels(std::vector<Section>& sections, size_t index) {
   Section& table = sections[index];
   if (table.header.sh_link >= sections.size()) fail("the symbols have no names");
   const std::string names = sections[table.header.sh_link].bytes;
-  std::vector<uint32_t> places;  // of each symbol, in the new table
+  std::vector<uint32_t> places;  // index of each symbol in the new table
   std::string kept;
   uint32_t locals = 0;
   for (size_t at = 0; at < table.bytes.size(); at += sizeof(Elf64_Sym)) {
@@ -114,7 +115,7 @@ void remove_labels(std::vector<Section>& sections, size_t index) {
     for (size_t at = 0; at < section.bytes.size(); at += sizeof(Elf64_Rel)) {
       auto relocation = read<Elf64_Rel>(section.bytes, at);
       const size_t symbol = ELF64_R_SYM(relocation.r_info);
-      if (symbol >= places.size() || places[symbol] == UINT32_MAX) fail("a label is used");
+      if (symbol >= places.size() || places[symbol] == UINT32_MAX) fail("a label is referenced");
       relocation.r_info = ELF64_R_INFO(uint64_t{places[symbol]}, ELF64_R_TYPE(relocation.r_info));
       std::memcpy(section.bytes.data() + at, &relocation, sizeof relocation);
     }
@@ -165,7 +166,7 @@ std::string write_object(Elf64_Ehdr elf, std::vector<Section>& sections) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) fail("trim_bpf OBJECT");
+  if (argc != 2) fail("usage: trim_bpf OBJECT");
   std::ifstream in(argv[1], std::ios::binary);
   const std::string object{std::istreambuf_iterator<char>(in), {}};
   const auto elf = read<Elf64_Ehdr>(object, 0);

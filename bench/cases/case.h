@@ -11,7 +11,7 @@
 
 namespace knell::bench {
 
-// The options of all cases, with their defaults; main.cc says what each is for.
+// The options of all cases, with their defaults; main.cc describes them.
 struct Options {
   size_t rounds = 0, processes = 0;
   std::vector<std::string> kinds{"vfork", "fork", "exec"}, rivals{}, knell{}, program{};
@@ -28,7 +28,7 @@ struct Run {
   Report report;
 };
 
-// Each measures and fills run.report. Interrupted, it returns what it has so far.
+// Each case measures and fills run.report. After an interrupt it returns the results so far.
 Result<void> run_table(Run& run);
 Result<void> run_storms(Run& run);
 Result<void> run_fanout(Run& run);

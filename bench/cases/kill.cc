@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `kill`: from a SIGKILL until the killer knows that the process is over, as a low-memory killer
-// has to. The victim is not a child of the killer; its parent reaps it at once.
+// `kill`: the time from a SIGKILL until the killer knows that the process has ended, as a
+// low-memory killer needs it. The victim is not a child of the killer; its parent reaps it at once.
 #include <fcntl.h>
 #include <knell/knell.h>
 #include <poll.h>
@@ -32,9 +32,9 @@ constexpr Metric kDeath{"ms to confirmed death", 2};
 constexpr Metric kWorst{"most", 2, Metric::Shown::kMaximum};
 constexpr Metric kCpu{"CPU ms of the killer", 2};
 
-// How long a victim that does not end is waited for.
+// How long to wait for a victim that does not end.
 constexpr int kPatienceMs = 20'000;
-// Between the start of a victim and its end; chosen, not measured.
+// The pause between the start of a victim and the signal; chosen, not measured.
 constexpr uint64_t kPauseNs = 50 * kMillisecondNs;
 
 // A process with memory of its own, and its parent, which ends when it has reaped the process.
@@ -46,7 +46,8 @@ struct Victim {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) ::_exit(1);
-  ::madvise(memory, bytes, MADV_NOHUGEPAGE);  // as in a process whose memory grew little by little
+  // small pages, as in a process whose memory grew slowly
+  ::madvise(memory, bytes, MADV_NOHUGEPAGE);
   std::memset(memory, 1, bytes);
   const pid_t self = ::getpid();
   if (::write(ready, &self, sizeof self) != sizeof self) ::_exit(1);
@@ -73,10 +74,10 @@ Result<Victim> create_victim(const Cores& cores, size_t bytes) {
   writer.reset();
   if (::read(reader.get(), &victim.pid, sizeof victim.pid) == sizeof victim.pid) return victim;
   (void)::waitpid(victim.parent, nullptr, 0);
-  return refuse(ENOMEM, "there is no memory for a victim of {} MiB", bytes >> 20);
+  return refuse(ENOMEM, "not enough memory for a victim of {} MiB", bytes >> 20);
 }
 
-// Each kills the process and returns when it is over.
+// Each function kills the process and returns when the process has ended.
 Result<void> kill_with_library(pid_t pid) {
   knell_event event{};
   event.size = sizeof event;
@@ -117,7 +118,7 @@ constexpr Way kWays[] = {
      [](pid_t pid) { return kill_and_look(pid, 100 * kMillisecondNs); }},
 };
 
-// What one way took.
+// The results of one method in one round.
 struct KillTurn {
   double death_ms, cpu_ms;
 };

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `soak`: one listener through many storms. Nothing may be lost and its memory may not grow.
+// `soak`: one listener during many storms. It may lose no event, and its memory may not grow.
 #include <knell/knell.h>
 #include <unistd.h>
 
@@ -46,7 +46,7 @@ Result<void> run_soak(Run& run) {
     KNELL_ASSIGN(Turn turn, listener.measure({.count = run.options.processes}));
     if (interrupted()) break;
     listener.evaluate(turn);
-    // Without the log of the events, which belongs to this benchmark
+    // Without the log of the events, which is part of this benchmark
     last_mib = mib(resident_bytes(listener.pid()) - listener.log(0).size() * sizeof(LoggedEvent));
     if (i <= storms / 10) first_mib = last_mib;
     processes += turn.storm.processes.size();

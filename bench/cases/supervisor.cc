@@ -26,14 +26,14 @@ namespace knell::bench {
 namespace {
 
 constexpr size_t kBatch = 1000;
-// Time to wait for the next exit; exits that have not come by then count as lost
+// Time to wait for the next exit; exits that have not arrived by then count as lost
 constexpr int kPatienceMs = 5000;
 
 struct alignas(64) Stack {
   char bytes[16 << 10];
 };
 
-// A child that exits when `gate`, a pipe, has no writer any more. It shares the memory of this
+// A child that exits when the pipe `gate` has no writer any more. It shares the memory of this
 // process, like the vfork children of the other rows, so that creating and ending it costs the
 // same.
 pid_t create_held(Stack& stack, std::array<int, 2>& gate) {

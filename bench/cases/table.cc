@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `table`: the measurements that the kernel patch series gives for its filter, for every way to
-// listen: the time from the begin of the storm until the last event was handled, and CPU.
+// `table`: the measurements that the kernel patch series gives for its filter, for each way to
+// listen: the time from the start of the storm until the last event was handled, and the CPU time.
 #include <knell/knell.h>
 
 #include <algorithm>
@@ -107,9 +107,10 @@ Result<void> run_table(Run& run) {
   run.report.note(fmt::format(
       "naive client: epoll, one recv for each event; legacy request (every event), or filtered by\n"
       "the kernel; by pidfd: pidfd_open, epoll, one waitid (WNOWAIT) for each exit\n"
-      "knell: a program on libknell, latency {} (--latency), details: pids and status;\n"
+      "knell: a program that uses libknell, latency {} (--latency), details: pids and status;\n"
       "full: with names, arguments, cgroup and all else; by pidfd: knell_add() of each pid\n"
-      "by pidfd: held children exit in batches of 1000; to hold, add and reap them is not counted\n"
+      "by pidfd: the children wait and exit in batches of 1000; creating, adding and reaping them "
+      "is not counted\n"
       "times below naive: against the filtered client of the same round where there is one\n"
       "null: the time of the storm alone\n"
       "the kernel series, on its machine: 8K exits 70 ms, + forks 150 ms, + execs 200 ms, by pidfd "

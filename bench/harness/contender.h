@@ -25,7 +25,7 @@ struct LoggedEvent {
   uint32_t delay_ns;  // from the kernel's timestamp to the listener; 0: not measured
 };
 
-// What one listener reported in one turn.
+// The events that one listener reported in one turn.
 struct Recording {
   uint32_t mask = 0;  // KNELL_EVENT_*: what it subscribed to
   std::vector<LoggedEvent> events{};
@@ -145,7 +145,7 @@ enum class Request {
 };
 Request best_request();  // kFiltered from Linux 6.6 on
 
-// A way of libknell to listen: "connector" or "bpf", or "daemon" and the pid of the knelld.
+// A way to listen with libknell: "connector" or "bpf", or "daemon" and the pid of knelld.
 struct Source {
   std::string via{};
   pid_t daemon = 0;
@@ -180,7 +180,7 @@ std::unique_ptr<Contender> make_library(std::string name, LibraryOptions options
 std::unique_ptr<Contender> make_program(std::string name, std::vector<std::string> command,
                                         uint32_t mask);
 std::optional<LoggedEvent> parse_line(std::string_view program, const std::string& line);
-// As execvp() would find it, in /usr/sbin as well; empty: not there.
+// Searches as execvp() does, and in /usr/sbin; empty: not found.
 std::string find_program(std::string_view name);
 
 }  // namespace knell::bench

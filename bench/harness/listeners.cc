@@ -220,7 +220,8 @@ Result<void> ListenerProcess::start(const Cores& cores) {
   for (const uint64_t end = now_ns() + kStartPatienceNs; control_->ready < logs_.size();) {
     if (await_exit(0))
       return refuse(ENOTSUP, "{}", control_->error[0] != '\0' ? control_->error : "it died");
-    if (now_ns() > end || interrupted()) return refuse(ENOTSUP, "it does not start to listen");
+    if (now_ns() > end || interrupted())
+      return refuse(ENOTSUP, "the program does not start to listen");
     ::usleep(200);
   }
   return {};

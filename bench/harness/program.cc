@@ -83,9 +83,9 @@ class Program final : public Contender {
     KNELL_TRY(fork_body(cores, [this] { execute(); }));
     if (!await_listening()) {
       const std::string errors = lines_of(errors_.get(), 0);
-      return refuse(
-          ENOTSUP, "{}",
-          errors.empty() ? "it does not start to listen" : errors.substr(0, errors.find('\n')));
+      return refuse(ENOTSUP, "{}",
+                    errors.empty() ? "the program does not start to listen"
+                                   : errors.substr(0, errors.find('\n')));
     }
     return {};
   }

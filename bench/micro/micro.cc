@@ -158,7 +158,7 @@ struct MadeOfRecords : Made {
   std::vector<source::Decoded> decoded;
 };
 
-// kSamples events as a listener receives them. Owns all they point to.
+// kSamples events as a listener receives them. Owns the memory that they point to.
 class Samples {
  public:
   explicit Samples(uint32_t details) : made_(details) {

@@ -10,10 +10,11 @@
 // administrator (pg_terminate_backend) ended the session. Nothing is cleaned up then; knelld does
 // not even send an exit with 0.
 //
-// NAME is a durable listener. A crash is acknowledged after its cleanup, so it comes again if this
-// monitor is killed before that, and those of the time when it did not run come when it runs again,
-// also of an earlier postmaster. So CLEANUP must be idempotent. `CLEANUP 0 lost` runs when events
-// were lost: then any process may have crashed, and CLEANUP has to look at all.
+// NAME is the name of the durable listener. This program acknowledges a crash after its cleanup. If
+// it is killed before that, it receives the crash again. Crashes that happen while it does not run
+// are delivered when it runs again, also those of an earlier postmaster. So CLEANUP must be
+// idempotent. `CLEANUP 0 lost` runs when events were lost: then any process may have crashed, and
+// CLEANUP has to check all of them.
 #include <poll.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@
 
 namespace {
 
-// How a backend ends that the postmaster asks to by SIGQUIT, because another one crashed.
+// The status of a backend that the postmaster stops by SIGQUIT because another one crashed.
 constexpr int kCascadeStatus = 2;
 
 class Monitor {
@@ -55,7 +56,8 @@ std::string_view title(const knell_event& event) {
   return args.empty() ? knell::view(event.comm) : args.substr(0, args.find('\0'));
 }
 
-// The name of a backend's parent is that of its own program; that of the postmaster is another.
+// The parent of a backend has the name of this PostgreSQL's program; the parent of the postmaster
+// has another name.
 bool is_backend(const knell_event& event) {
   return event.parent_comm.data == nullptr || knell::view(event.parent_comm) == "postgres";
 }
@@ -64,7 +66,7 @@ bool is_cascade(const knell_event& event) {
   if ((event.has & KNELL_HAS_LAST_SIGNAL_PID) != 0 && event.last_signal.signal == SIGQUIT)
     return event.last_signal.pid == event.ppid;
   if ((event.has & KNELL_HAS_KILLER_PID) != 0) return event.killed_by.pid == event.ppid;
-  return knell::exit_code(event) == kCascadeStatus;  // the sender is known over bpf only
+  return knell::exit_code(event) == kCascadeStatus;  // only bpf reports the sender of a signal
 }
 
 void print_asker(const knell_event& event) {
@@ -97,11 +99,11 @@ void Monitor::on_crash(const knell_event& event) {
   clean_up(event.pid, how);
 }
 
-// Handles the crashes that have come. Returns false on an error.
+// Handles the crashes that were received. Returns false on an error.
 bool Monitor::handle_crashes() {
   for (;;) {
     std::error_code error;
-    // One at a time: what was returned is acknowledged before more is asked for.
+    // One at a time: reading the next event acknowledges the one before.
     const knell_event* event = nullptr;
     if (crashes_.read({&event, 1}, error).empty()) return !error;
     on_crash(*event);
@@ -137,7 +139,7 @@ bool Monitor::open(const std::string& name) {
   one.events = KNELL_EVENT_EXIT;
   one.only_added = 1;
   shutdown_ = knell::Listener(one);
-  // From now on knelld stores each crash.
+  // From here on knelld stores each crash.
   if (shutdown_.add(postmaster_) || crashes_.flush_acks()) return fail(), false;
   return true;
 }
@@ -147,7 +149,7 @@ int Monitor::run(const std::string& name) {
   std::cout << "watching " << postmaster_ << std::endl;
   for (;;) {
     if (!handle_crashes()) return fail();
-    // Crashes that have not come by then come when the monitor of the next postmaster runs.
+    // Crashes that are not received by then are delivered to the monitor of the next postmaster.
     if (postmaster_ended()) return handle_crashes() ? 0 : fail();
     pollfd ready[] = {{crashes_.fd(), POLLIN, 0}, {shutdown_.fd(), POLLIN, 0}};
     if (::poll(ready, 2, -1) < 0 && errno != EINTR) return 1;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knell-fleet-bench [HOSTS [EVENTS]]: what a fleet costs, with a nats-server of its own on this
-// machine:
+// knell-fleet-bench [HOSTS [EVENTS]]: measures the costs of a fleet, with a separate nats-server on
+// this machine:
 // - the CPU time of one forwarder an event, without that of knelld and of reading from it;
 // - how many events a second one server takes from several forwarders, and its CPU time;
 // - how long until all of HOSTS simulated hosts have applied a changed interest, and their memory.
@@ -45,7 +45,7 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-// Of another process, in ticks of 10 ms.
+// The CPU time of another process, in steps of 10 ms.
 double cpu_seconds(pid_t pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string stat(std::istreambuf_iterator<char>(file), {});

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// Queries of the past of hosts over a real nats-server.
+// Queries for the past events of hosts over a real nats-server.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -52,7 +52,7 @@ HistoryService::Limits quick() {
   return limits;
 }
 
-// A host with a past, and a forwarder that answers for it.
+// A host with stored events, and a forwarder that answers queries for them.
 struct HostWithPast {
   HostWithPast(const std::string& url, const std::string& name, int events, uint64_t offset_ns = 0,
                const More& more = {}, const HistoryService::Open& open = {})
@@ -141,7 +141,7 @@ TEST_F(FleetHistory, HostsAreMergedByTime) {
 TEST_F(FleetHistory, HostsWithoutAnAnswerAreNamed) {
   const NatsServer server;
   HostWithPast a(server.url(), "a", 10);
-  // Connected, and its forwarder does not run: nothing answers.
+  // This host is connected, but its forwarder is not driven, so it does not answer.
   HostWithPast stopped(server.url(), "stopped", 10);
   const auto connection = connect(server.url());
   HistoryReader reader(*connection, system_clock(),
@@ -155,7 +155,8 @@ TEST_F(FleetHistory, HostsWithoutAnAnswerAreNamed) {
                                   {"no answer within 2s", {"late", "stopped"}}}));
 }
 
-// Its connection and those of the hosts are lost in the middle, with messages on their way.
+// The server is killed in the middle of a query: the reader and the hosts lose their connections
+// and the messages in flight.
 TEST_F(FleetHistory, AServerThatRestartsLosesNothing) {
   NatsServer server;
   HostWithPast a(server.url(), "a", 3000), b(server.url(), "b", 3000);
@@ -252,7 +253,7 @@ TEST_F(FleetHistory, AHostAnswersForItselfOnly) {
   };
   const auto as_a = with(kKeyOfA, kSeedOfA);
   HostWithPast a(server.url(), "a", 10, 0, as_a);
-  // With the credentials of a it can neither receive the requests to b nor answer them.
+  // The credentials of a permit neither to receive the requests to b nor to answer them.
   HostWithPast b(server.url(), "b", 10, 0, [&](ConnectOptions& to) {
     as_a(to);
     to.inbox = "_INBOX_a";
@@ -278,7 +279,8 @@ TEST_F(FleetHistory, AHostAnswersForItselfOnly) {
   EXPECT_TRUE(refused(request_subject("b")));
 }
 
-// libnats gives up then; who uses the connection must see it, and not wait for ever.
+// If the server refuses the credentials, libnats closes the connection. The user of the connection
+// must detect that, and not wait for ever.
 TEST_F(FleetHistory, AConnectionThatIsClosedForGoodSaysWhy) {
   const auto users = [](const char* key) {
     return std::string("authorization { users: [ {nkey: ") + key + "} ] }\n";
@@ -293,7 +295,7 @@ TEST_F(FleetHistory, AConnectionThatIsClosedForGoodSaysWhy) {
   });
   EXPECT_EQ(connection->closed(), "");
   server.kill(SIGKILL);
-  // The same server, which does not know the user any more.
+  // Removes the user from the configuration of the server.
   const std::string file = server.folder() + "/nats.conf";
   std::ostringstream text;
   text << std::ifstream(file).rdbuf();
@@ -311,12 +313,12 @@ TEST_F(FleetHistory, AConnectionThatIsClosedForGoodSaysWhy) {
   EXPECT_FALSE(connection->connected());
 }
 
-// What waits to be read is bounded, and requests displace only requests.
+// The queue of received messages is bounded, and a request can only displace other requests.
 TEST_F(FleetHistory, ManyRequestsDoNotDisplaceTheInterest) {
   const NatsServer server;
   const auto connection = connect(server.url());
   HostWithPast a(server.url(), "a", 10);
-  ASSERT_TRUE(a.host.connection->flush(kPatience));  // its subscriptions are known
+  ASSERT_TRUE(a.host.connection->flush(kPatience));  // the server has its subscriptions
   ASSERT_TRUE(connection->publish(kControlSubject, "interest"));
   for (int i = 0; i < 20'000; ++i)
     ASSERT_TRUE(connection->publish(request_subject("a"), std::to_string(i)));

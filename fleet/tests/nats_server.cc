@@ -33,8 +33,9 @@ sockaddr_in loopback(int port) {
   return address;
 }
 
-// A port that is free, below those that the kernel gives to clients (ip_local_port_range): while a
-// server is dead, no client that tries to connect to it may get its port as the source.
+// Returns a free port below ip_local_port_range, the ports that the kernel gives to clients.
+// Otherwise a client that tries to connect to a dead server could get the server's port as its
+// source port.
 int free_port() {
   std::random_device chance;
   std::uniform_int_distribution<int> ports(10'000, 32'000);

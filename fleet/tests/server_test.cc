@@ -74,7 +74,7 @@ Pids stored(const std::string& url, size_t* messages = nullptr) {
                                 StreamReader::From::kOldest);
   };
   auto reader = open();
-  // A server of a cluster that was just started knows the stream a little later.
+  // A server of a cluster that was just started reports the stream a little later.
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (!reader && std::chrono::steady_clock::now() < deadline) reader = open();
   EXPECT_TRUE(reader) << reader.error().message();
@@ -103,10 +103,10 @@ std::vector<int> numbers_to(int last) {
   return numbers;
 }
 
-// `knell-fleet watch` of the non-zero exits of all hosts.
+// The program `knell-fleet watch`, which shows the non-zero exits of all hosts.
 class WatchProgram {
  public:
-  // `folder`: for its output. `more`: arguments.
+  // `folder`: the folder for its output. `more`: additional arguments.
   WatchProgram(const std::string& url, const std::string& folder,
                std::vector<std::string> more = {})
       : file_(folder + "/shown") {
@@ -131,7 +131,7 @@ class WatchProgram {
     if (!ended_) ::waitpid(pid_, nullptr, 0);
   }
   void interrupt() const { ::kill(pid_, SIGINT); }
-  // Whether it has ended; then `status` is its wait status.
+  // Whether the program has ended; then `status` is its wait status.
   bool ended() { return ended_ = ended_ || ::waitpid(pid_, &status, WNOHANG) == pid_; }
   Pids shown() const {
     Pids pids;
@@ -148,7 +148,7 @@ class WatchProgram {
   bool ended_ = false;
 };
 
-// Hosts h1, h2, ... that forward events all the time, each in a thread of its own, until finish().
+// Hosts h1, h2, ... that forward events until finish(), each in a separate thread.
 class BusyHosts {
  public:
   BusyHosts(const std::string& url, int count, uint32_t events_per_second) {
@@ -167,7 +167,7 @@ class BusyHosts {
     for (const BusyHost& host : hosts_) sum += host.sent;
     return sum;
   }
-  // Waits until this is at least `count`.
+  // Waits until sent() is at least `count`.
   bool send(uint64_t count) const {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     while (sent() < count) {
@@ -176,7 +176,8 @@ class BusyHosts {
     }
     return true;
   }
-  // Waits until everything is sent; returns what a reader must get. Fails if that takes too long.
+  // Waits until all events are sent; returns the events that a reader must get. Fails if that takes
+  // too long.
   Pids finish() {
     finish_ = true;
     Pids pids;
@@ -192,7 +193,7 @@ class BusyHosts {
   struct BusyHost {
     std::thread thread;
     std::atomic<uint64_t> sent = 0;
-    int produced = 0;  // of its thread
+    int produced = 0;  // number of events; only for `thread` until it has ended
   };
 
   void run(BusyHost& host, const std::string& url, const ForwarderOptions& options) const {
@@ -302,7 +303,7 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
   const auto a = connect(server.url()), b = connect(server.url());
   bool between = false;
   const auto changed = change_interest(*a, [&](FleetInterest& interest) {
-    // The other one is faster, once.
+    // Once, b changes the interest between the read and the write of a.
     if (!std::exchange(between, true)) {
       EXPECT_TRUE(ask(*b, "b", KNELL_EVENT_EXIT));
     }
@@ -312,8 +313,8 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
   EXPECT_EQ(stored_interest(*a)->selectors.size(), 2u);
 }
 
-// The server is killed while events are sent. What was sent is stored, in order, and the program
-// watch shows each event once.
+// The server is killed while events are sent. All events that were sent must be stored, in order,
+// and `knell-fleet watch` must show each event once.
 TEST_F(FleetServer, IsKilledManyTimes) {
   constexpr int kEvents = 4000, kKills = 4;
   NatsServer server;
@@ -340,9 +341,9 @@ TEST_F(FleetServer, IsKilledManyTimes) {
   EXPECT_EQ(watch.shown()["h1"], numbers_to(kEvents));
 }
 
-// The stream has three copies. A server is killed at random moments, and started again while the
-// others go on: it may be the one that leads the stream, that a host or the reader is connected to,
-// or that has the consumer of the reader.
+// The stream has three copies. At random moments a server is killed and started again, while the
+// others run. It may be the leader of the stream, the server to which a host or the reader is
+// connected, or the server that has the consumer of the reader.
 TEST_F(FleetServer, OneOfAClusterIsKilledManyTimes) {
   constexpr int kHosts = 3, kKills = 5;
   constexpr uint32_t kRate = 300;  // events a second of a host
@@ -393,7 +394,7 @@ TEST_F(FleetServer, OneOfAClusterIsKilledManyTimes) {
   EXPECT_EQ(watch.shown(), all);
 }
 
-// As after a loss of power: the server acknowledged messages that its disk does not have.
+// Simulates a loss of power: the server has acknowledged messages that its disk does not have.
 TEST_F(FleetServer, GoesBackInTime) {
   NatsServer server;
   init(server.url());
@@ -491,7 +492,7 @@ TEST_F(FleetServer, TwoForwardersOfOneName) {
   }));
 }
 
-// Credentials of a host permit its own subjects only.
+// The credentials of a host permit only the subjects of this host.
 constexpr const char* kKeyOfH1 = "UDM5BRQUZC52HDYAGEPXQ2K6A5SZ53NBUU7OU52LXZOINAZ56D6HUOIR";
 constexpr const char* kSeedOfH1 = "SUABRBPIOSU6GKBZ6HW4JYIMYO5SZX4IBQNP7DGIREJJBKA3HNADIB3WEI";
 constexpr const char* kKeyOfAdmin = "UDAH6PY3B7YMBG6SJQWDU5W4VCFP5RYD22X6JGDP5EBPCRNGY33GHEJ6";
@@ -526,14 +527,14 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
   ASSERT_TRUE(create_streams(**admin, {}));
   ASSERT_TRUE(ask(**admin, "me", KNELL_EVENT_EXIT));
 
-  // Its own name works, with these permissions and no others.
+  // A host can send under its own name with these permissions.
   Host own(server.url(), forwarder_options("h1"), with(kKeyOfH1, kSeedOfH1));
   own.stream.produce(30);
   ASSERT_TRUE(own.run_until([&] { return own.forwarder->outbox().sent() == 30; }));
   ASSERT_TRUE(own.run_until([&] { return read_hosts(**admin)->contains("h1"); }));
   EXPECT_EQ(own.log, std::vector<std::string>());
 
-  // Under the name of another host it cannot send.
+  // The host cannot send under the name of another host.
   Host other(server.url(), forwarder_options("h2"), [&](ConnectOptions& to) {
     with(kKeyOfH1, kSeedOfH1)(to);
     to.inbox = "_INBOX_h1";
@@ -543,7 +544,7 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
       other.run_until([&] { return other.logged("the server refuses events of this host"); }));
   EXPECT_FALSE(read_hosts(**admin)->contains("h2"));
 
-  // It can read neither the events of others nor the stream.
+  // The host can read neither the events of other hosts nor the stream.
   const auto refused = [&](const std::string& subject) {
     own.log.clear();
     EXPECT_TRUE(own.connection->subscribe(subject));
@@ -563,7 +564,8 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
   EXPECT_EQ(none.error().code, EACCES);
 }
 
-// A server that wants a certificate of each client; the test's authority has signed only its own.
+// The server requires a certificate of each client. The authority of the test has signed only the
+// certificates of the test.
 TEST_F(FleetServer, Tls) {
   const NatsServer folder_of_files;
   const std::string ca = folder_of_files.folder() + "/ca.pem";

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-// The events of a fleet in several streams.
+// A fleet whose events are distributed over several streams (shards).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ std::unique_ptr<Connection> connect(const std::string& url) {
   return connection ? *std::move(connection) : nullptr;
 }
 
-// On a busy machine the server may take longer than a request waits.
+// Repeats a request that timed out, since the server may be slow on a busy machine.
 Result<std::vector<std::string>> create_patiently(Connection& connection,
                                                   const StreamLimits& limits) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -128,7 +128,7 @@ TEST_F(FleetShards, EachHostHasOneAndAReaderReadsAll) {
   for (const std::string& name : names) EXPECT_EQ(seen.of(name), numbers_to(200)) << name;
   for (uint32_t shard = 0; shard < 3; ++shard) EXPECT_EQ(messages_of(*connection, shard), 20U);
 
-  // Of one host: from its shard only.
+  // A reader of one host reads only the shard of this host.
   auto one = EventReader::create(*connection, "h2", From::kOldest);
   ASSERT_TRUE(one) << one.error().message();
   Seen of_one;
@@ -157,10 +157,11 @@ TEST_F(FleetShards, TheirNumberCanGrowWhileHostsSend) {
 
   const auto grown = create_patiently(*connection, {.shards = 3});
   ASSERT_TRUE(grown) << grown.error().message();
-  EXPECT_EQ(stored_interest(*connection)->selectors.size(), 1U);  // it is still asked for
+  EXPECT_EQ(stored_interest(*connection)->selectors.size(), 1U);  // the interest was kept
   host.stream.produce(100);
   ASSERT_TRUE(host.run_until([&] { return host.forwarder->presence().events == 200; }));
-  // Without a message to it, the host would read the number from the bucket after minutes.
+  // `init` sends a message to the hosts; without it, a host reads the number of shards only after
+  // minutes.
   ASSERT_TRUE(host.run_until([&] {
     host.stream.produce(10);
     return messages_of(*connection, 2) > 0;
@@ -178,10 +179,10 @@ TEST_F(FleetShards, TheirNumberCanGrowWhileHostsSend) {
     }
   }
   std::vector<int> pids = seen.of("h2");
-  std::ranges::sort(pids);  // of two streams
+  std::ranges::sort(pids);  // the events come from two streams
   EXPECT_EQ(pids, numbers_to(static_cast<int>(pids.size())));
 
-  // They never become fewer, and init without a number keeps them.
+  // The number of shards cannot be reduced, and init without a number keeps it.
   const auto fewer = create_patiently(*connection, {.shards = 2});
   ASSERT_FALSE(fewer);
   EXPECT_EQ(fewer.error().code, EINVAL);
@@ -211,7 +212,7 @@ TEST_F(FleetLag, IsTheAgeOfTheOldestUnsentEvent) {
   server.start();
   ASSERT_TRUE(host.run_until([&] { return presence.unsent == 0; }));
   EXPECT_EQ(presence.lag_ms, 0U);
-  EXPECT_EQ(presence.unacked, 45U);  // until the hold has passed
+  EXPECT_EQ(presence.unacked, 45U);  // acknowledged events are kept until `hold` has passed
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ namespace knell::fleet {
 
 constexpr std::chrono::minutes kPatience(5);  // only to end a test that hangs
 
-// Exits of the processes 1 to `count`, while anything is wanted; more by produce().
+// A stream of exits of the processes 1 to `count`. It has events only while the interest is not
+// empty; produce() adds events.
 class NumberedExits final : public EventStream {
  public:
   explicit NumberedExits(int count = 0) : fd_(::eventfd(1, EFD_CLOEXEC)), count_(count) {}
@@ -41,7 +42,7 @@ class NumberedExits final : public EventStream {
     cursors_.clear();
     pointers_.clear();
     if (wanted_.events == 0) return std::span(pointers_);
-    // A few at a time, so that a test sees the middle of a stream.
+    // Returns a few events at a time, so that a test can act in the middle of the stream.
     for (size_t i = 0; i < std::min<size_t>(count, 20) && next_ <= count_; ++i, ++next_) {
       events_.push_back(exit_for_test(next_));
       events_.back().seq = static_cast<uint64_t>(next_);
@@ -102,7 +103,7 @@ struct Host {
   bool logged(const std::string& text) const {
     return std::ranges::any_of(log, [&](const auto& line) { return line.contains(text); });
   }
-  // Steps until `done`, or fails.
+  // Calls step() until done() is true. False: kPatience has passed.
   bool run_until(const std::function<bool()>& done) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     for (;;) {
@@ -110,7 +111,8 @@ struct Host {
       if (done()) return true;
       if (std::chrono::steady_clock::now() > deadline) return false;
       pollfd ready[] = {{connection->wake_fd(), POLLIN, 0}, {stream.fd(), POLLIN, 0}};
-      // The stream of the test is always readable, so it is looked at every few milliseconds.
+      // The descriptor of the test's stream is always readable, so step() is called every few
+      // milliseconds instead of polling it.
       (void)::poll(ready, 1, 5);
     }
   }

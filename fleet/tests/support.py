@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of whole fleets share: a real nats-server on loopback, hosts with a knelld and a
-forwarder each, readers, and waiting for something to become true."""
+"""Helpers of the tests of whole fleets: a real nats-server on loopback, hosts with a knelld and a
+forwarder each, readers, and functions that wait for a condition."""
 
 import base64
 import json
@@ -62,8 +62,8 @@ def accepts(family, address):
 
 
 def free_port():
-    """Below the ports that the kernel gives to clients: none of those that connect again and again
-    may get it while the server is dead."""
+    """Returns a free port below the ports that the kernel gives to clients. Otherwise a client that
+    tries to reconnect to the dead server could get this port."""
     while True:
         port = random.randint(10_000, 32_000)
         with socket.socket() as one:
@@ -75,7 +75,7 @@ def free_port():
 
 
 class Fleet:
-    """Programs in a folder; what is started here ends with stop()."""
+    """The programs of a fleet, with their files in a folder; stop() ends all of them."""
 
     def __init__(self, binaries, folder):
         self.binaries, self.folder = pathlib.Path(binaries), pathlib.Path(folder)
@@ -125,7 +125,7 @@ class Fleet:
 
 
 class Knelld:
-    """A knelld with a socket and a journal of its own. Exits with 77 where it can observe nothing."""
+    """A knelld with a separate socket and journal. Exits with 77 if knelld cannot observe events here."""
 
     def __init__(self, fleet, name, supervised=False, config=""):
         self.fleet, self.supervised = fleet, supervised
@@ -145,7 +145,7 @@ class Knelld:
         check(self.process.poll() is None, "knelld does not start")
 
     def kill(self):
-        """Kills the daemon. Its supervisor, if it has one, starts it again."""
+        """Kills knelld. The supervisor, if there is one, restarts it."""
         if not self.supervised:
             self.process.kill()
             self.process.wait()
@@ -178,7 +178,7 @@ class Forwarder:
 
 
 class Watch:
-    """`knell-fleet watch -o json` and what it has shown."""
+    """The program `knell-fleet watch -o json` and the events that it has shown."""
 
     def __init__(self, fleet, name, *words):
         self.path, self.read, self.events = fleet.folder / name, 0, []
@@ -201,8 +201,8 @@ class Watch:
 
 
 def stored_events(port, stream="KNELL_EVENTS_0"):
-    """The state of a stream, and then the events of all of its messages, in order, with repeats. It is
-    independent of knell: it speaks the protocol of NATS, and asks for one message after the other."""
+    """Yields the state of a stream, and then the events of all of its messages, in order, with repeats.
+    Independent of knell: it uses the protocol of NATS, and requests one message after the other."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
         lines = connection.makefile("rb")
         lines.readline()  # INFO

@@ -110,7 +110,7 @@ enum knell_via {
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000      // 1 ms
-#define KNELL_LATENCY_UNDER_LOAD_NS 10000000  // 10 ms: while more than 4 events a millisecond come
+#define KNELL_LATENCY_UNDER_LOAD_NS 10000000  // 10 ms: above 4 events a millisecond
 #define KNELL_LATENCY_NONE (-1)               // no delay
 
 // Where a durable listener begins, if it has no cursor.
@@ -200,7 +200,7 @@ enum knell_cause {
 
 #define KNELL_FLAG_RECOVERED \
   (UINT32_C(1) << 0)  // not received live; created later, when knell found it missing: mono_ns is
-                      // that time. An event that a lost event counted before
+                      // that time. An earlier lost event has counted it
 #define KNELL_FLAG_ARGS_TRUNCATED (UINT32_C(1) << 1)  // args were cut
 #define KNELL_FLAG_EXACT (UINT32_C(1) << 2)           // lost_count is exact, not an upper bound
 #define KNELL_FLAG_PRIVILEGES_WITHHELD \
@@ -359,42 +359,41 @@ KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event*
                              size_t count);
 
 // A durable listener has a name, which knelld stores with its mask and predicates. Its events come
-// from the journal: an event is returned until it is acknowledged, also when this program or knelld
-// was killed meanwhile. The name belongs to the real uid of the program that made it; one process
-// can use it at a time. It is removed when it was not used for 30 days.
+// from the journal: an event is returned until it is acknowledged, even if this program or knelld
+// was killed in between. The name belongs to the real uid of the program that created it; only one
+// process can use it at a time. A name that was not used for 30 days is removed.
 //
-// Predicates and mask replace those that are stored, with the first knell_read() or knell_ack(),
-// which also reports errors of knell_open(): -EBUSY the name is in use; -EDQUOT, -EUSERS too many
-// names; -ESTALE `cursor` is of another journal; -ERANGE it is of a later event; -EOPNOTSUPP knelld
-// has no journal or is older, or this program is in another pid namespace; -EIO the journal cannot
-// be written. `under` can only be excluded.
+// The first knell_read() or knell_ack() replaces the stored predicates and mask, and reports errors
+// of the registration: -EBUSY the name is in use; -EDQUOT, -EUSERS too many names; -ESTALE `cursor`
+// is from another journal; -ERANGE it is beyond the end of the journal; -EOPNOTSUPP knelld has no
+// journal or is older, or this program is in another pid namespace; -EIO the journal cannot be
+// written. `under` can only exclude processes.
 //
-// Events are returned in the order of the journal, each once for a connection to knelld. At most
-// max_unacked are returned without being acknowledged; then no more come. After the library has
-// connected again, the events that were not acknowledged come again, with KNELL_FLAG_REDELIVERED.
-// Events that the journal no longer has are reported as lost, with their exact number where
-// KNELL_FLAG_EXACT says so.
+// Events are returned in the order of the journal, each once for a connection to knelld. While
+// max_unacked events are not acknowledged, no further events are returned. After the library has
+// reconnected, unacknowledged events are returned again, with KNELL_FLAG_REDELIVERED. Events that
+// the journal no longer has are reported as lost; their number is exact if KNELL_FLAG_EXACT is set.
 
-// Acknowledges the event and all events that were returned before it: they do not come again. Does
-// not wait; the acknowledgement is sent at the latest with the next knell_read() or knell_close().
-// An event whose acknowledgement was not committed when knelld was killed can come again, but not
-// in this handle. `event` NULL: waits, some seconds at most, until all acknowledgements are
-// committed; then they survive what [journal] sync in knelld.toml(5) says. Errors: -EINVAL the
-// listener is not durable; with NULL those above, and -ETIMEDOUT, -ECONNRESET knelld is away: they
-// are sent later.
+// Acknowledges the event and all events that were returned before it: they are not returned again.
+// Does not wait; the acknowledgement is sent at the latest by the next knell_read() or
+// knell_close(). If knelld was killed before it committed an acknowledgement, the event can be
+// returned again, but not in this handle. `event` NULL: waits, some seconds at most, until all
+// acknowledgements are committed; [journal] sync in knelld.toml(5) says what they then survive.
+// Errors: -EINVAL the listener is not durable; with NULL those above, and -ETIMEDOUT, -ECONNRESET
+// there is no connection to knelld: the acknowledgements are sent later.
 KNELL_API int knell_ack(struct knell_listener* k, const struct knell_event* event);
 // Counts an event that the program could not handle, for `knell status`. Does not acknowledge it.
 // Errors: -EINVAL the listener is not durable.
 KNELL_API int knell_mark_failed(struct knell_listener* k, const struct knell_event* event);
-// Removes a durable listener of knelld that no process uses, of this user, or for root of the user
-// `owner`, if that is not -1. Errors: -EINVAL; -ENOENT there is no such name; -EBUSY it is in use;
-// -EPERM; those of the connection to knelld.
+// Removes an unused durable listener of this user, or, if `owner` is not -1, of the user `owner`
+// (root only). Errors: -EINVAL; -ENOENT there is no such name; -EBUSY it is in use; -EPERM; those
+// of the connection to knelld.
 KNELL_API int knell_remove_durable(const char* name, int64_t owner);
 
 enum knell_daemon {
   KNELL_DAEMON_NONE = 0,  // the listener does not use the daemon
   KNELL_DAEMON_HERE = 1,  // events come from knelld
-  KNELL_DAEMON_AWAY = 2   // knelld is away; the library reconnects, no events come meanwhile
+  KNELL_DAEMON_AWAY = 2   // no connection to knelld; no events arrive until the library reconnects
 };
 enum knell_scope {
   KNELL_SCOPE_ALL = 0,       // every process
@@ -457,8 +456,8 @@ KNELL_API int knell_recorder_open(int fd, const struct knell_listener* k, const 
 // Begins a recording after those in the file `fd`, which must be open for reading and writing; an
 // empty file gets its first. A recording that ends early, because the recorder was killed, is first
 // completed after its last whole frame. Reads all of the file, so the time grows with its size; the
-// caller must see to it that no other recorder writes to the file. Errors: -EBADMSG not a
-// recording, or corrupt; -EINVAL its mask or level is another; those of read(2) and write(2).
+// caller must ensure that no other recorder writes to the file. Errors: -EBADMSG not a recording,
+// or corrupt; -EINVAL its mask or level is another; those of read(2) and write(2).
 KNELL_API int knell_recorder_append(int fd, const struct knell_listener* k, const char* selection,
                                     struct knell_recorder** ret_recorder);
 // Writes `count` events to `fd`, usually with one write(2). Does not fsync(2). Errors: -EINTR,
@@ -469,7 +468,7 @@ KNELL_API int knell_recorder_append(int fd, const struct knell_listener* k, cons
 // later calls fail with -EIO.
 KNELL_API int knell_recorder_write(struct knell_recorder* recorder,
                                    const struct knell_event* const* events, size_t count);
-// Written so far, by this recorder.
+// The number of bytes that this recorder has written so far.
 KNELL_API uint64_t knell_recorder_bytes(const struct knell_recorder* recorder);
 // Writes the remaining data and the end mark, and frees the recorder, also on failure. A recording
 // without the end mark is reported as truncated. NULL is fine.
@@ -507,7 +506,7 @@ KNELL_API int knell_get_recording(const struct knell_listener* k,
                                   struct knell_recording* ret_recording);
 
 // -------------------------------------------------------------------------------------------------
-// the journal: events of the past, which knelld has stored
+// the journal: past events, which knelld has stored
 
 #define KNELL_JOURNAL_PATH "/var/lib/knell/journal.db"
 
@@ -519,24 +518,24 @@ struct knell_history_options {
                        // stored; 0: then -ENODATA
   int64_t since_ns;    // CLOCK_REALTIME, ns since the epoch; 0: from the oldest event on
   int64_t until_ns;    // up to and including this time; 0: no limit
-  uint64_t last;       // only the last that many events that match; 0: all
+  uint64_t last;       // return only this number of events, the last that match; 0: all
   uint32_t this_boot;  // 1: only events since this machine was booted
   uint32_t reserved;   // must be 0
 };
 #define KNELL_HISTORY_OPTIONS_INIT {sizeof(struct knell_history_options), 0, 0, 0, 0, 0, 0, 0}
 
 // Opens a listener of the journal at `path`, with or without a running knelld. NULL: the journal at
-// KNELL_JOURNAL_PATH, or, if there is none or the caller may not read it, what knelld returns of
-// the one that it writes: to root and the members of its group all events, to others those of
-// processes of their own uid; then knell_stats has `daemon` and `scope`. Its events are those that
-// knelld's configuration says; `seq` is their number in the journal, and `user` is looked up here.
+// KNELL_JOURNAL_PATH; if it does not exist or the caller may not read it, knelld reads its journal
+// for the caller: root and the members of its group get all events, others those of processes of
+// their own uid; then knell_stats has `daemon` and `scope`. The configuration of knelld selects the
+// stored events; `seq` is their number in the journal, and `user` is looked up in this process.
 // Mask, predicates and knell_fd() work as for live events; add predicates before the first
 // knell_read(). `under` uses the forks and the parents of the events that are read. Events that are
 // missing because the journal is damaged, or because they were deleted while it was read, are
 // reported as lost. `options` may be NULL. Errors: -EINVAL, -E2BIG as knell_open(); -ENOENT there
 // is no journal; -EACCES only root and the group of the file may read it; with NULL both mean that
-// knelld cannot be asked either, and knell_explain() says why; -ENODATA it is empty; -ENOTSUP it
-// was written by a later version; -EEXIST it is another program's database; -EBADMSG it is no
+// reading through knelld fails, too, and knell_explain() says why; -ENODATA it is empty; -ENOTSUP
+// it was written by a later version; -EEXIST it is another program's database; -EBADMSG it is no
 // journal, or damaged. knell_read() also: -ENODATA there are no more events.
 KNELL_API int knell_open_history(const char* path, const struct knell_history_options* options,
                                  struct knell_listener** ret_knell);

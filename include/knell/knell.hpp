@@ -132,7 +132,7 @@ inline std::vector<std::string_view> args(const knell_event& event) {
   return words;
 }
 
-// When it happened. With libstdc++ steady_clock is CLOCK_MONOTONIC, the clock of `mono_ns`.
+// The time of the event. With libstdc++ steady_clock is CLOCK_MONOTONIC, the clock of `mono_ns`.
 inline std::chrono::sys_time<std::chrono::nanoseconds> time(const knell_event& event) {
   return std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(event.time_ns));
 }
@@ -145,8 +145,8 @@ inline std::optional<std::chrono::nanoseconds> duration(const knell_event& event
   if ((event.has & KNELL_HAS_DURATION) == 0) return std::nullopt;
   return std::chrono::nanoseconds(static_cast<int64_t>(event.duration_ns));
 }
-// What wait(2) reports; nullopt: unknown, or not an exit. exit_code() is nullopt also for a process
-// that a signal killed, and signal() for one that was not.
+// The status as wait(2) returns it; nullopt: unknown, or not an exit. exit_code() is also nullopt
+// if a signal killed the process, and signal() is nullopt if none did.
 inline std::optional<int> wait_status(const knell_event& event) {
   if ((event.has & KNELL_HAS_STATUS) == 0) return std::nullopt;
   return event.wait_status;
@@ -253,7 +253,7 @@ inline std::string status(std::error_code& error) {
   }
 }
 
-// Removes a durable listener of this user, or for root of the user `owner`.
+// Removes a durable listener of this user, or of the user `owner` (root only).
 [[nodiscard]] inline std::error_code remove_durable(const std::string& name, int64_t owner = -1) {
   return internal::code(knell_remove_durable(name.c_str(), owner));
 }
@@ -264,7 +264,7 @@ struct Finding {
   std::optional<std::string> fix;  // nullopt: nothing is wrong, or there is no fix
 };
 namespace internal {
-// Calls `visit` of the library with a function that collects the findings; returns what it returns.
+// Calls `visit` of the library with a function that collects the findings; returns its result.
 template <class Visitor>
 int collect(std::vector<Finding>& all, const Visitor& visit) {
   const auto add = [&all](const knell_finding& found) {
@@ -277,14 +277,15 @@ int collect(std::vector<Finding>& all, const Visitor& visit) {
   return result;
 }
 }  // namespace internal
-// What works on this machine for this user; `error` is set if no events can be observed.
+// The findings about this machine for this user; `error` is set if no events can be observed.
 inline std::vector<Finding> doctor(std::error_code& error) {
   std::vector<Finding> all;
   error = internal::code(internal::collect(all, knell_doctor));
   return all;
 }
 
-// What a check of the journal at `path` found; `error` is set if it is damaged or cannot be read.
+// The findings of a check of the journal at `path`; `error` is set if it is damaged or cannot be
+// read.
 inline std::vector<Finding> verify_journal(const std::string& path, std::error_code& error) {
   std::vector<Finding> all;
   error = internal::code(internal::collect(
@@ -374,7 +375,7 @@ class Listener {
     return internal::opened(
         [&](std::error_code& error) { return open_recording(path, options, error); });
   }
-  // `path` empty: as NULL.
+  // An empty `path` means NULL.
   static Listener open_history(const std::string& path,
                                const knell_history_options& options = HistoryOptions()) {
     return internal::opened(
@@ -420,7 +421,7 @@ class Listener {
   [[nodiscard]] std::error_code set_events(uint32_t mask) {
     return internal::code(knell_set_events(get(), mask));
   }
-  // Of a durable listener: the event and all before it are done.
+  // For a durable listener: acknowledges the event and all events before it.
   [[nodiscard]] std::error_code ack(const knell_event& event) {
     return internal::code(knell_ack(get(), &event));
   }
@@ -429,8 +430,8 @@ class Listener {
   [[nodiscard]] std::error_code mark_failed(const knell_event& event) {
     return internal::code(knell_mark_failed(get(), &event));
   }
-  // Calls visit(event) for each process that is alive now and matches the predicates. What it
-  // throws is thrown on, and ends the snapshot.
+  // Calls visit(event) for each process that is alive now and matches the predicates. An exception
+  // of `visit` ends the snapshot and is passed to the caller.
   template <class F>
   [[nodiscard]] std::error_code snapshot(F visit) {
     internal::Visit<F> calls(visit);

@@ -38,20 +38,20 @@ class _Fields:
 
 
 class KilledBy(_Fields):
-    """Who sent the signal that killed a process."""
+    """The sender of the signal that killed a process."""
     __slots__ = ()
     _names = ("cause", "pid", "comm", "uid", "parent_pid", "parent_comm", "unit", "memory_cgroup")
 
 
 class LastSignal(_Fields):
-    """The last signal that requested a process to end."""
+    """The last termination request that a process received."""
     __slots__ = ()
     _names = ("signal", "pid", "comm", "uid", "parent_comm", "ago_ns")
 
 
 class Event(_Fields):
-    """One event. Its attributes are the fields of `knell watch -o json`, but for those that psutil
-    has a name for: name, cmdline, username and terminal. None: unknown, or not of this type."""
+    """One event. Its attributes have the names of the fields of `knell watch -o json`, except for those
+    that psutil names: name, cmdline, username and terminal. None: unknown, or not of this type."""
 
     __slots__ = ("name", "cmdline", "exe", "cwd", "username", "terminal", "ended", "cookie",
                  "killed_by", "last_signal")
@@ -63,7 +63,7 @@ class Event(_Fields):
         "types", "from", "until", "ancestry", "cursor", "redelivered")
 
     def __init__(self, fields):
-        """`fields`: the object of a line of `knell watch -o json`."""
+        """`fields`: the JSON object of a line of `knell watch -o json`."""
         super().__init__(fields)
         self.name = fields.get("comm")
         self.cmdline = fields.get("args")
@@ -80,8 +80,8 @@ class Event(_Fields):
 
     @classmethod
     def _of(cls, event):
-        """Of a struct knell_event. Its texts are the bytes, as os.fsdecode() makes them a str: in JSON,
-        bytes that are not valid UTF-8 are escaped."""
+        """Converts a struct knell_event. Strings are decoded by os.fsdecode(), since JSON escapes bytes that
+        are not valid UTF-8."""
         made = cls(json.loads(call_for_text(lib.knell_event_json, event)))
         made.name = text_of(event.comm)
         arguments = text_of(event.args)
@@ -101,7 +101,7 @@ class Event(_Fields):
 
     @property
     def returncode(self):
-        """As of subprocess: the exit code, or minus the signal; None: unknown, or no exit."""
+        """As in subprocess: the exit code, or the negative signal; None: unknown, or not an exit."""
         status = self._fields.get("wait_status")
         if status is None:
             return None

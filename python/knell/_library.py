@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of libknell: errors as exceptions, texts as str."""
+"""Calls of libknell, with errors as exceptions and strings as str."""
 
 import collections
 import errno
@@ -11,7 +11,7 @@ from ._knell import ffi, lib
 
 
 class Error(OSError):
-    """An error of libknell: `errno`, and `strerror` with its text."""
+    """An error of libknell: `errno`, and `strerror` with the message."""
 
 
 class NoSuchProcess(Error, ProcessLookupError):
@@ -23,7 +23,7 @@ class AccessDenied(Error, PermissionError):
 
 
 class TimeoutExpired(Error, TimeoutError):
-    """The time passed first."""
+    """The timeout passed."""
 
 
 _CLASSES = {errno.ESRCH: NoSuchProcess, errno.EPERM: AccessDenied, errno.EACCES: AccessDenied,
@@ -31,12 +31,12 @@ _CLASSES = {errno.ESRCH: NoSuchProcess, errno.EPERM: AccessDenied, errno.EACCES:
 
 
 def error_of(code, text):
-    """The exception of an errno."""
+    """The exception class for an errno."""
     return _CLASSES.get(code, Error)(code, text)
 
 
 def check(result):
-    """Returns a result of libknell that is no error, or raises an Error."""
+    """Returns the result of a libknell function, or raises an Error if it is negative."""
     if result >= 0:
         return result
     raise error_of(-result, ffi.string(lib.knell_explain()).decode(errors="replace"))
@@ -50,7 +50,7 @@ def text_of(string):
 
 
 def call_for_text(function, *arguments):
-    """The text of a function that works like snprintf."""
+    """The string that an snprintf-like function writes."""
     size = 4096
     while True:
         buffer = ffi.new("char[]", size)
@@ -92,7 +92,7 @@ _LEVELS = {lib.KNELL_FINDING_OK: "ok", lib.KNELL_FINDING_WARN: "warn", lib.KNELL
 
 
 class Visitor:
-    """A Python function to be called back from C. What it raises is raised again afterwards."""
+    """A Python function as a callback for C. Its exception is raised again after the C function has returned."""
 
     def __init__(self, visit):
         self._visit = visit

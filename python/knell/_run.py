@@ -11,7 +11,7 @@ from ._event import Event
 
 
 class Report:
-    """What `knell run` reports: `returncode` of the command, as of subprocess; `events`, each with its
+    """What `knell run` reports: `returncode` of the command, as in subprocess; `events`, each with its
     `ancestry`; and the members of the summary as attributes: processes, failed, lost, duration_ns,
     scope and so on."""
 
@@ -41,7 +41,7 @@ class Report:
 
 
 def run(args, *, events="nonzero-exit", check=False, knell="knell", **popen):
-    """Runs a command under `knell run`, and returns a Report. `popen`: as of subprocess.run(), for
+    """Runs a command under `knell run`, and returns a Report. `popen`: as for subprocess.run(), for
     example cwd, env, stdout. `knell`: the program."""
     if isinstance(args, (str, bytes, os.PathLike)):  # as subprocess.run(): a program without arguments
         args = [args]

@@ -27,7 +27,7 @@ class Watch:
     def __init__(self, handle, durable=False):
         self._handle = ffi.gc(handle, lib.knell_close)
         self._durable = durable
-        self._cursor = None  # durable: of the last event that was handed out
+        self._cursor = None  # durable: cursor of the last event that was returned
         self._buffer = ffi.new("const struct knell_event *[]", self._BATCH)
         self._read = collections.deque()
 
@@ -60,7 +60,7 @@ class Watch:
             raise ValueError("this Watch is closed")
         return self._handle
 
-    # ----------------------------------------------------------- what it listens to
+    # ----------------------------------------------------------- the selection of events
 
     def match(self, **predicates):
         """Adds predicates, named as the flags of `knell watch`: unit="ssh*", comm=["a", "b"],
@@ -72,7 +72,7 @@ class Watch:
             check(lib.knell_match(self._open(), key.replace("_", "-").encode(), os.fsencode(value)))
 
     def set_events(self, events):
-        """Changes the types of events, while it runs."""
+        """Changes the mask of event types of the open listener."""
         check(lib.knell_set_events(self._open(), mask_of(events)))
 
     def add(self, pid, start=0, cookie=0):
@@ -103,9 +103,9 @@ class Watch:
         return check(lib.knell_fd(self._open()))
 
     def ack(self, event=None):
-        """Of a durable listener: `event` and all before it are done. None: waits until all
-        acknowledgements are committed. Iterating acknowledges an event when the next one is asked
-        for, and read() the events that the call before returned."""
+        """For a durable listener: acknowledges `event` and all events before it. None: waits until all
+        acknowledgements are committed. Iteration acknowledges an event when the next one is requested,
+        and read() acknowledges the events that the call before returned."""
         if event is None:
             return check(lib.knell_ack(self._open(), ffi.NULL))
         if event.cursor is None:
@@ -117,7 +117,7 @@ class Watch:
         check(lib.knell_ack(self._open(), made))
 
     def _done(self):
-        """The caller asks for more, so it is done with what it has."""
+        """Acknowledges the last event that was returned, since the caller requests the next one."""
         event, self._cursor = self._cursor, None
         if event is not None and self._handle is not None:
             self.ack(event)
@@ -129,7 +129,7 @@ class Watch:
         return event
 
     def read(self):
-        """The events that are there now: a list, which may be empty. Never waits. EOFError: the
+        """Returns a list of the events that have arrived, which may be empty. Does not block. EOFError: the
         recording has ended."""
         self._done()
         events = list(self._read)
@@ -146,7 +146,7 @@ class Watch:
         return events
 
     def next(self, timeout=None):
-        """Waits for an event, at most `timeout` seconds. TimeoutExpired: none came."""
+        """Waits for an event, at most `timeout` seconds. TimeoutExpired: no event arrived."""
         self._done()
         deadline = None if timeout is None else time.monotonic() + timeout
         poll = None
@@ -201,7 +201,7 @@ class Watch:
         finally:
             loop.remove_reader(fd)
 
-    # ---------------------------------------------------------------- more of it
+    # ---------------------------------------------------------------- other functions
 
     def snapshot(self):
         """The processes that are alive now and match the predicates: a list of events of type None,
@@ -234,7 +234,7 @@ _FROM = {"acknowledged": lib.KNELL_FROM_ACKNOWLEDGED, "oldest": lib.KNELL_FROM_O
 def watch(events="exec,exit", *, only_added=False, threads=False, details="full", via="auto",
           latency=None, args_bytes=0, buffer_bytes=0, durable=None, start="acknowledged",
           max_unacked=0, **predicates):
-    """Listens to events of processes from now on.
+    """Returns a listener for events of processes that happen from now on.
 
     events: names as for `knell watch -e`. only_added: only of processes given to add(). threads: the
     kernel's events of threads. details: "full", "names" or "status". via: "auto", "daemon", "bpf",
@@ -275,8 +275,8 @@ def watch(events="exec,exit", *, only_added=False, threads=False, details="full"
 
 
 def replay(path, events="all", *, only_added=False, speed=0, **predicates):
-    """Listens to a recording of `knell record`. speed: 1 is the original one, 0 as fast as possible.
-    Iterating ends at the end of the recording."""
+    """Returns a listener for the events of a recording of `knell record`. speed: 1 is the original speed,
+    0 as fast as possible. Iteration ends at the end of the recording."""
     options = ffi.new("struct knell_replay_options *")
     options.size = ffi.sizeof("struct knell_replay_options")
     options.events = mask_of(events)

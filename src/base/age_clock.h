@@ -9,16 +9,17 @@
 
 namespace knell {
 
-// The time by which stored data is too old. Whoever deletes by CLOCK_REALTIME deletes all when that
-// clock is set forward by mistake. This clock runs like CLOCK_BOOTTIME instead. It follows
-// CLOCK_REALTIME back at once, and forward when that has not been set for a day: until then too
-// much is kept. Not thread-safe.
+// The clock for deleting data by age. If data were deleted by CLOCK_REALTIME, setting that clock
+// forward by mistake would delete all of it. This clock runs like CLOCK_BOOTTIME. When
+// CLOCK_REALTIME is set back, this clock follows immediately. When CLOCK_REALTIME is set forward,
+// this clock follows when it has not been set again for a day; until then data is kept too long.
+// Not thread-safe.
 class AgeClock {
  public:
   static constexpr uint64_t kTrustNs = uint64_t{86'400} * 1'000'000'000;  // chosen, not measured
 
-  // `newest_ns`: the last time that is known to have passed, that of the newest data; INT64_MAX:
-  // none.
+  // `newest_ns`: the time of the newest data, which is known to have passed; INT64_MAX: there is no
+  // data.
   AgeClock(const Clock& clock, int64_t newest_ns) : clock_(&clock) {
     const auto boot = static_cast<int64_t>(clock.boottime_ns());
     offset_ns_ = std::min(clock.realtime_ns(), newest_ns) - boot;
@@ -39,11 +40,11 @@ class AgeClock {
   }
 
  private:
-  static constexpr int64_t kStepNs = 60'000'000'000;  // less is an adjustment
+  static constexpr int64_t kStepNs = 60'000'000'000;  // a smaller step is an adjustment
 
   const Clock* clock_;
-  int64_t offset_ns_;            // of this clock from CLOCK_BOOTTIME
-  int64_t seen_ns_ = 0;          // of CLOCK_REALTIME, at the last call
+  int64_t offset_ns_;            // difference between this clock and CLOCK_BOOTTIME
+  int64_t seen_ns_ = 0;          // CLOCK_REALTIME at the last call
   uint64_t ahead_since_ns_ = 0;  // CLOCK_BOOTTIME: since when CLOCK_REALTIME was ahead and not set
 };
 

@@ -14,7 +14,7 @@ class AgeClockTest : public ::testing::Test {
  protected:
   AgeClockTest() { clock_.epoch_ns = kEpoch; }
   void pass(int64_t ns) { clock_.now_ns += static_cast<uint64_t>(ns); }
-  // What it shows, less what it would show had nobody set the clock.
+  // The difference between this clock and a clock that was never set.
   int64_t error(AgeClock& age) {
     return age.now_ns() - kEpoch - static_cast<int64_t>(clock_.now_ns);
   }
@@ -27,7 +27,7 @@ TEST_F(AgeClockTest, RunsLikeTheClock) {
   EXPECT_EQ(error(age), 0);
   pass(kYear);
   EXPECT_EQ(error(age), 0);
-  clock_.boot_ahead_ns = kDay;  // asleep for a day
+  clock_.boot_ahead_ns = kDay;  // suspended for a day
   clock_.epoch_ns += kDay;
   EXPECT_EQ(error(age), kDay);
 }

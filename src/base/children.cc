@@ -17,10 +17,11 @@
 namespace knell {
 namespace {
 
-constexpr size_t kMostBytes = 4096;  // of the children of a thread; chosen, not measured
+// limit of the list of the children of a thread; chosen, not measured
+constexpr size_t kMostBytes = 4096;
 
-// Calls visit(descriptor) with the file of each thread's children, until it returns false. False:
-// it did, or the process or its files are missing.
+// Calls visit(descriptor) with the file "children" of each thread, until it returns false. Returns
+// false if it did, or if the process or a file is missing.
 template <class F>
 bool for_each_file(int proc, int32_t pid, F visit) {
   UniqueFd tasks(
@@ -61,7 +62,8 @@ std::optional<std::vector<int32_t>> read_children(int proc, int32_t pid) {
 
 }  // namespace
 
-// A file with children in it can miss some of them while others end. An empty one cannot.
+// While children end, a read of the file can miss some of the others. If the read returns nothing,
+// there are none.
 bool may_have_children(int proc, int32_t pid) {
   return !for_each_file(proc, pid, [](int file) {
     char byte = 0;
@@ -69,8 +71,8 @@ bool may_have_children(int proc, int32_t pid) {
   });
 }
 
-// The kernel misses a child only if the one before it in the list ends while they are read, or if
-// their thread ends. Then the children are others when they are read again.
+// The kernel misses a child only if the child before it in the list ends during the read, or if its
+// thread ends. Then a second read returns another list.
 std::optional<std::vector<int32_t>> children_of(int proc, int32_t pid) {
   auto children = read_children(proc, pid);
   return children == read_children(proc, pid) ? children : std::nullopt;

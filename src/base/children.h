@@ -13,7 +13,7 @@ namespace knell {
 // for each of its threads.
 bool may_have_children(int proc, int32_t pid);
 
-// The children of a process, sorted. nullopt: unknown, or they are too many to read them at once.
+// The children of a process, sorted. nullopt: unknown, or too many to read at once.
 std::optional<std::vector<int32_t>> children_of(int proc, int32_t pid);
 
 }  // namespace knell

@@ -49,7 +49,7 @@ TEST_F(ChildrenTest, AreFoundWhicheverThreadForkedThem) {
     EXPECT_TRUE(may_have_children(proc_.get(), ::getpid()));
   });
   thread.join();
-  // Now it is a child of another thread.
+  // The child now belongs to another thread.
   EXPECT_TRUE(may_have_children(proc_.get(), ::getpid()));
   EXPECT_FALSE(may_have_children(proc_.get(), child_));
   EXPECT_EQ(children_of(proc_.get(), ::getpid()), std::vector{child_});

@@ -6,7 +6,7 @@
 
 namespace knell {
 
-// The clocks that events need, as an interface, so that tests can set them.
+// The clocks for events, as an interface, so that tests can set them.
 class Clock {
  public:
   virtual ~Clock() = default;

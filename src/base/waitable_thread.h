@@ -10,18 +10,19 @@
 
 namespace knell {
 
-// A thread for work that may wait for a disk: its end can be awaited for a limited time. It handles
-// no signals; these are for the main thread.
+// A thread for work that may block on the disk. Other threads can wait for its end with a timeout.
+// All signals are blocked in it, so the main thread handles them.
 class WaitableThread {
  public:
   // `name`: at most 15 bytes, pthread_setname_np(3).
   WaitableThread(const char* name, std::function<void()> run);
-  // Waits until it has ended.
+  // Waits until the thread has ended.
   ~WaitableThread() { thread_.join(); }
   WaitableThread(const WaitableThread&) = delete;
   WaitableThread& operator=(const WaitableThread&) = delete;
 
-  // Waits until it has ended, or until the deadline. Returns whether it has ended. Any thread.
+  // Waits until the thread has ended, or until the deadline. Returns whether it has ended. May be
+  // called by any thread.
   bool await_end(std::chrono::steady_clock::time_point deadline);
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell history`: shows the events that knelld has stored. The loop is that of `watch`.
+// `knell history`: shows the events that knelld has stored. Uses the main loop of `knell watch`.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <unistd.h>
@@ -77,7 +77,7 @@ class History final : public Command {
 
 std::string_view History::notes() const {
   return "TIME: 1h or '1h ago', yesterday, today, 06:00, '2026-11-23 06:00', @1790000000.\n"
-         "What is stored is said in [journal] of knelld.toml(5); by default failures only.\n"
+         "[journal] of knelld.toml(5) selects the events to store; by default failures only.\n"
          "\n"
          "Exit status: 0 done, also without events; 1 failed, or the journal is damaged; 2 wrong\n"
          "usage; 3 there is no journal, or it may not be read.\n"
@@ -95,7 +95,7 @@ void History::add_options(CommandLine& line) {
   line.add_value("-n,--count", count_, "COUNT", "the last COUNT events");
   line.add_flag(
       "-f,--follow", follow_,
-      "the last ten events, or those of -S, -b or -n,\nand then events as they are stored");
+      "the last ten events, or those of -S, -b or -n,\nand then new events as they are stored");
   selection_.add_events_option(line, events_help("all"));
   line.add_value("-o,--output", format_, "FORMAT", kOutputHelp);
   line.add_values("--by", by_, "KEY,...",
@@ -107,7 +107,7 @@ void History::add_options(CommandLine& line) {
 }
 
 Outcome<HistoryOptions> History::history_options(uint32_t mask) const {
-  constexpr uint64_t kLastOfFollow = 10;  // as tail -f and journalctl -f
+  constexpr uint64_t kLastOfFollow = 10;  // the same number as in tail -f and journalctl -f
   KNELL_ASSIGN(HistoryOptions options, journal_.options(mask));
   options.follow = follow_ ? 1 : 0;
   if (follow_ && options.until_ns != 0) return usage("-f cannot be used with -U");
@@ -159,7 +159,7 @@ Outcome<int> History::execute(std::vector<std::string>) {
   KNELL_ASSIGN(Listener listener, std::move(opened));
   plan.read = journal_text(listener, journal_);
   KNELL_TRY(plan.selection.apply(listener));
-  KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // for a journal that takes the place of this
+  KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // to reopen a journal file that was replaced
   std::unique_ptr<View> view;
   if (!plan.output.is_data() && plan.by.empty())
     view = std::make_unique<DatedTable>(plan.options.events, Screen::of(plan.out),

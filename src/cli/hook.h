@@ -21,8 +21,8 @@ namespace knell::cli {
 struct HookOptions {
   size_t jobs = 8;  // runs at a time. Chosen, not measured: enough to hide a slow CMD
   std::chrono::nanoseconds timeout{};  // after which a run is ended by a signal; 0: none
-  // At most so many events a minute are passed to CMD; at the end of a minute with more, CMD runs
-  // once with their number. 0: no limit.
+  // The maximum number of events that are passed to CMD in a minute; at the end of a minute with
+  // more events, CMD runs once with the number of the others. 0: no limit.
   size_t events_a_minute = 0;
   bool retry = false;  // run CMD again if it fails, kRetries times
 };

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell kill`: sends a signal to processes, and waits until each has ended. All get the signal
-// before the first is waited for. The pidfd of a process is opened before its signal is sent
-// through another one, so that its end cannot be missed; if it ends in between, the second one
-// cannot be opened.
+// `knell kill`: sends a signal to processes, and waits until each has ended. Sends all signals
+// before the first wait. The pidfd of a process is opened before the signal is sent through another
+// pidfd, so its end cannot be missed; if the process ends in between, the second pidfd cannot be
+// opened.
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -109,7 +109,7 @@ void Kill::send_to(pid_t pid, int signal) {
   const auto pidfd = try_pidfd_open(pid);
   const auto now = Clock::now();
   const int error = pidfd ? send_signal(pidfd->get(), signal) : pidfd.error();
-  // ESRCH: it has ended, and its parent has reaped it.
+  // ESRCH: the process has ended, and its parent has reaped it.
   if (error != 0 && error != ESRCH) {
     std::ignore = listener_.remove(pid);
     return refuse(fmt::format("cannot signal process {}: {}", pid, std::strerror(error)));
@@ -164,7 +164,7 @@ Outcome<int> Kill::execute(std::vector<std::string>) {
     if (!time) return usage("--timeout: {}", time.error().message());
     limit_ = *time;
   }
-  // As of kill(1): "-15 PID". The parser takes a negative number for a word.
+  // kill(1) takes "-15 PID". The parser takes a negative number as a word.
   if (words_.size() > 1 && words_.front().starts_with('-') && signal_of(words_.front().substr(1)))
     return usage("unknown option {}; a signal is given with -s: -s {}", words_.front(),
                  words_.front().substr(1));

@@ -297,8 +297,8 @@ void ListenFlags::add_options(CommandLine& line) {
   line.add_value("--via", via, "SOURCE", "the source: auto, daemon, bpf, connector");
   line.add_value("--details", details, "LEVEL",
                  "how much an event contains: status, names, full (default)");
-  line.add_flag("--threads", threads, "report the kernel's events of threads, unchanged");
-  line.add_flag("--recover", recover, "after lost events find out what is missing, and report it");
+  line.add_flag("--threads", threads, "report the kernel's events of threads unchanged");
+  line.add_flag("--recover", recover, "after lost events, find the missing events and report them");
   line.add_value("--latency", latency, "TIME",
                  "maximum delay of an event in a burst (default 10ms)");
   line.add_value("--buffer", buffer, "SIZE",
@@ -438,8 +438,8 @@ Outcome<Listener> open_recording(const std::string& path, const ReplayOptions& o
   for (;;) {
     Listener listener = Listener::open_recording(path, options, error);
     if (listener) return listener;
-    // Opening a recording that comes through a pipe blocks. A signal that interrupts it is no
-    // reason to give up, unless this process is to end.
+    // Opening a recording from a pipe blocks. If a signal interrupts it, try again unless this
+    // process has to stop.
     if (error.value() != EINTR) return fail(kFailed, knell_explain());
     if (Signals::ending()) return fail(kDone, "stopped before the recording began");
   }

@@ -51,12 +51,13 @@ std::string unknown_option(const CommandLine& line, const std::string& word) {
     if (synonym.typed == bare && line.has(synonym.option))
       return fmt::format("unknown option {}; did you mean {}?", bare, synonym.written);
   }
-  // As of kill(1): "-TERM".
+  // kill(1) takes "-TERM".
   if (line.has("-9") && bare.size() > 2 && bare[1] >= 'A' && bare[1] <= 'Z')
     return fmt::format("unknown option {}; a signal is given with -s: -s {}", printable(bare),
                        printable(bare.substr(1)));
   std::vector<std::string> names = line.option_names();
-  // Between two single letters every distance is 1, so the nearest one means nothing.
+  // The distance between two single letters is always 1, so the nearest one is not a useful
+  // proposal.
   if (bare.size() == 2) names.clear();
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string_view near = nearest(bare, views);
@@ -66,12 +67,12 @@ std::string unknown_option(const CommandLine& line, const std::string& word) {
   return fmt::format("unknown option {}; did you mean {}?", printable(bare), near);
 }
 
-// A word that belongs to no option: proposes the option it may be a value of.
+// An argument that belongs to no option: proposes the option that takes such a value.
 std::string stray_word(const CommandLine& line, const std::string& word) {
   const std::string shown = printable(word);
   uint32_t mask = 0;
   const char* option = nullptr;
-  // The command takes words, and has all it takes already.
+  // The command takes arguments, and already has as many as it accepts.
   if (line.has_words())
     return fmt::format("unexpected argument '{}'; {} --help lists the options", shown,
                        line.program());

@@ -16,7 +16,7 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
 
-// Appends any text as a quoted label value; only these three characters are special there.
+// Appends a string as a quoted label value. These three characters must be escaped.
 void append_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
     if (c == '\\' || c == '"') out += '\\';
@@ -65,7 +65,7 @@ void gauge(std::string& out, std::string_view name, std::string_view help, uint6
   Metric(out, name, "gauge", help).add({}, value);
 }
 
-// Two streams may come from one source. Their counts are added, since a series must appear only
+// Two streams may have the same source. Their counts are added, since a series must appear only
 // once.
 void append_sources(std::string& out, const JsonValue& status) {
   struct Metrics {
@@ -76,7 +76,7 @@ void append_sources(std::string& out, const JsonValue& status) {
       {"lost", "knell_source_lost_total", "counter",
        "Events that the kernel dropped because its buffer was full, where it counted them."},
       {"recovered", "knell_source_recovered_total", "counter",
-       "Events that were lost and found out afterwards."},
+       "Lost events that were recovered afterwards."},
       {"repairs", "knell_source_repairs_total", "counter",
        "Times the connector had stopped sending events and was repaired."},
       {"buffer_bytes", "knell_source_buffer_bytes", "gauge",
@@ -91,7 +91,7 @@ void append_sources(std::string& out, const JsonValue& status) {
   }
 }
 
-// Which of several types a lost event had may be unknown: then the label has all of them.
+// The type of a lost event may be unknown; then the label lists all types that it may have had.
 void append_losses(std::string& out, const JsonValue& status) {
   std::map<std::pair<std::string, std::string>, uint64_t> sums;
   for (const JsonValue* source : status["sources"].items()) {
@@ -104,7 +104,7 @@ void append_losses(std::string& out, const JsonValue& status) {
     metric.add({{"source", labels.first}, {"types", labels.second}}, sum);
 }
 
-// A series for each connection that is open now. The ids are not used again.
+// A series for each open connection. Connection ids are never reused.
 void append_losses_of_listeners(std::string& out, const JsonValue& status) {
   Metric metric(out, "knell_listener_lost_total", "counter",
                 "Events that one listener lost because it was slow.");
@@ -125,8 +125,7 @@ void append_listeners(std::string& out, const JsonValue& status) {
     metric.add({{"protocol", protocol}}, listeners[protocol]);
 }
 
-// Maps an exit to one of six classes, in place of hundreds of codes and signals, which would each
-// be a series.
+// Maps an exit to one of six classes, since each code and signal would be a series of its own.
 std::string_view class_of(std::string_view ended) {
   if (ended == "exit 0" || ended == "unknown") return ended;
   if (ended.starts_with("exit ")) return "exit nonzero";
@@ -171,14 +170,14 @@ void append_journal(std::string& out, const JsonValue& status) {
         journal["queued_bytes"].count());
 }
 
-// A series for each name; the daemon bounds their number.
+// A series for each name; the daemon limits their number.
 void append_durable(std::string& out, const JsonValue& status) {
   struct Metrics {
     const char *key, *name, *type, *help;
   };
   constexpr Metrics kMetrics[] = {
       {"pending", "knell_durable_pending", "gauge",
-       "Events that a durable listener has not acknowledged, at most."},
+       "Upper bound of the events that a durable listener has not acknowledged."},
       {"in_flight", "knell_durable_in_flight", "gauge",
        "Events that were sent to a durable listener and are not acknowledged."},
       {"redelivered", "knell_durable_redelivered_total", "counter",
@@ -186,7 +185,7 @@ void append_durable(std::string& out, const JsonValue& status) {
       {"failed", "knell_durable_failed_total", "counter",
        "Events that a durable listener could not handle."},
       {"dropped", "knell_durable_dropped", "gauge",
-       "Pending events that were deleted from the journal, at most."}};
+       "Upper bound of the pending events that were deleted from the journal."}};
   const auto labels_of = [](const JsonValue& one) {
     return Labels{{"uid", fmt::format("{}", one["uid"].count())}, {"name", one["name"].text()}};
   };
@@ -198,9 +197,9 @@ void append_durable(std::string& out, const JsonValue& status) {
   }
   for (const auto& [key, metric_name, help] :
        {std::tuple{"oldest_pending_s", "knell_durable_oldest_pending_timestamp_seconds",
-                   "When the oldest event that is not acknowledged happened, about."},
+                   "Approximate time of the oldest event that is not acknowledged."},
         std::tuple{"expires_s", "knell_durable_expires_timestamp_seconds",
-                   "When a durable listener that no process uses is removed."}}) {
+                   "Time at which an unused durable listener is removed."}}) {
     Metric metric(out, metric_name, "gauge", help);
     for (const JsonValue* name : all)
       if (const auto at = (*name)[key].number()) metric.add(labels_of(*name), *at);
@@ -211,7 +210,7 @@ void append_durable(std::string& out, const JsonValue& status) {
 
 void append_prometheus(std::string& out, const JsonValue& status, Codes codes) {
   Metric(out, "knell_info", "gauge",
-         "Always 1; the labels are the versions of knelld and of the kernel.")
+         "Always 1; the labels are the versions of knelld and the kernel.")
       .add({{"version", status["version"].text()}, {"kernel", status["kernel"].text()}}, 1);
   Metric(out, "knell_uptime_seconds", "gauge", "Seconds since the daemon started.")
       .add({}, fmt::format("{:.3f}", status["uptime_s"].real().value_or(0)));

@@ -28,7 +28,7 @@ std::string user_text(const JsonValue& of) {
   return entry != nullptr ? printable(std::string_view(entry->pw_name)) : fmt::format("{}", uid);
 }
 
-// "9.8M": rounded, for people; size_text() is exact.
+// "9.8M": rounded for display; size_text() is exact.
 std::string bytes_text(uint64_t bytes) {
   constexpr std::string_view kUnits = "KMGT";
   if (bytes < 1024) return fmt::format("{}", bytes);
@@ -130,8 +130,8 @@ void append_restart(std::string& out, const JsonValue& status) {
 
 using Row = std::vector<std::string>;
 
-// Rows of the same size as columns, the first one with the titles. The last column is left out if
-// it is empty in all other rows.
+// Aligns rows of equal size as columns; the first row has the titles. Omits the last column if it
+// is empty in all other rows.
 void append_rows(std::string& out, const std::vector<Row>& rows, const Screen& screen) {
   const bool has_last =
       std::any_of(rows.begin() + 1, rows.end(), [](const Row& row) { return !row.back().empty(); });
@@ -172,13 +172,14 @@ Row row_of(const JsonValue& listener) {
 
 void append_listeners(std::string& out, const JsonValue& status, const Screen& screen) {
   std::vector<const JsonValue*> listeners = status["listeners"].items();
-  // A client without a subscription is no listener: the one that requests this status, for example.
+  // A client without a subscription is not a listener, for example the client that requests this
+  // status.
   std::erase_if(listeners, [](const JsonValue* one) { return (*one)["mask"].text() == "none"; });
   if (listeners.empty()) {
     out += "no listeners\n";
     return;
   }
-  // Equal ones are sorted by id, so that the order is stable.
+  // Listeners with equal values are sorted by id, so that the order is stable.
   std::ranges::sort(listeners, [](const JsonValue* a, const JsonValue* b) {
     const auto key = [](const JsonValue& one) {
       return std::pair(UINT64_MAX - one["delivered"].count(), one["id"].count());
@@ -191,7 +192,7 @@ void append_listeners(std::string& out, const JsonValue& status, const Screen& s
   append_rows(out, rows, screen);
 }
 
-// "2026-11-23T06:00:00.123456789Z" without what is below a second.
+// "2026-11-23T06:00:00.123456789Z" without fractions of a second.
 std::string short_time(const std::string& time) {
   const std::string shown = printable(time);
   return shown.size() > 19 ? shown.substr(0, 19) + "Z" : shown;

@@ -108,7 +108,7 @@ void Table::begin(std::string& out) {
   out += '\n';
 }
 
-// A column that is not cut to its own width.
+// Whether the column is cut only at the edge of the screen, not at its own width.
 bool Table::cut_at_edge(const Column& column) const {
   return column.field == Field::kEnded || column.field == Field::kKiller ||
          (!chosen_.empty() && &column == &columns_.back());

@@ -77,10 +77,10 @@ bool plain(std::string_view word) {
          word.find_first_of(" \t\"'\\$`;&|<>()*?[]#~!{}") == std::string_view::npos;
 }
 
-// Quotes in one of two ways, so that a shell that the text is pasted into runs only the command it
-// shows. Bytes that are safe to print stand unchanged between '...'. Others stand between $'...',
-// where \x1b is one byte and \\ a backslash: so a control byte looks different from the same text
-// typed as characters.
+// Quotes an argument in one of two ways, so that pasting the line into a shell runs only the
+// command that it shows. Printable bytes are put unchanged between '...'. All others are put
+// between $'...', where \x1b is one byte and \\ a backslash, so that a control byte differs from
+// the same characters typed literally.
 void append_quoted(std::string& out, std::string_view bytes) {
   const bool safe = knell::printable(bytes) == bytes;
   out += safe ? "'" : "$'";
@@ -112,14 +112,14 @@ void append_word(std::string& out, std::string_view word) {
     append_quoted(out, word);
 }
 
-// A title is shown without quotes, unless a shell would run part of it.
+// A title is shown without quotes, unless a shell would execute a part of it.
 std::string title_text(std::string_view title) {
   title = title.substr(0, title.find_last_not_of(' ') + 1);
   const bool bare = title.find_first_of("$`;&|<>") == std::string_view::npos;
   return bare ? name_text(title) : quoted(title);
 }
 
-// A title that a process wrote over its arguments is one word with blanks.
+// Whether the arguments are a title that the process wrote over them: one word with blanks.
 bool is_title(const std::vector<std::string_view>& words) {
   return words.size() == 1 && words.front().find(' ') != std::string_view::npos;
 }
@@ -373,8 +373,8 @@ std::string killer_text(const knell_event& event) {
   std::string text;
   if ((event.has & KNELL_HAS_KILLER) != 0) {
     text = killed_by_text(event);
-    // A process that was asked to end often kills itself by the same signal; then the signal that
-    // asked it is shown as well.
+    // A process that receives a termination request often kills itself by the same signal; then the
+    // request is shown too.
     if (killer.cause != KNELL_CAUSE_USER || killer.pid != event.pid) return text;
   }
   if ((event.has & KNELL_HAS_LAST_SIGNAL) == 0) return text;

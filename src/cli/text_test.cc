@@ -74,7 +74,7 @@ TEST(CommandText, QuotesSoThatAShellRunsOnlyTheCommand) {
   EXPECT_EQ(command_text(event.args("echo\0it's $(reboot) `x` \" \0"s)),
             R"(echo 'it'\''s $(reboot) `x` " ')");
   EXPECT_EQ(command_text(event.args("echo\0'\0"s)), R"(echo ''\''')");
-  // Such arguments are quoted, although a single word may be a title
+  // Such arguments are quoted, although a single word with blanks may be a title
   EXPECT_EQ(command_text(event.args("x $(reboot)\0"s)), "'x $(reboot)'");
 }
 

@@ -48,7 +48,7 @@ class TimelineCommand final : public Command {
   Outcome<void> check_input() const;
   Outcome<void> check_recording(const knell_recording& recording) const;
   std::string title() const;
-  // Each fills the history, and returns the origin of the events.
+  // Each of these fills the history, and returns the origin of the events.
   Outcome<std::string> read_recording(const Selection& selection, Signals& signals,
                                       ProcessHistory& history, std::optional<Failure>& early) const;
   Outcome<std::string> read_journal(const Selection& selection, Signals& signals,
@@ -88,7 +88,7 @@ void TimelineCommand::add_options(CommandLine& line) {
                  "draw about N processes on their own, merge the shortest of the others\n"
                  "(default 100000 in html, 2000 in svg; perfetto has all)");
   line.add_flag("--json", json_,
-                "FILE has lines of JSON (knell watch -o json), also of several hosts");
+                "FILE has lines of JSON (knell watch -o json), from one or several hosts");
   journal_.add_time_options(line);
   journal_.add_file_option(line);
   line.add_word("FILE", file_, "the recording (knell record), - for standard input");
@@ -144,15 +144,15 @@ std::string TimelineCommand::title() const {
   return fmt::format("{}: {}", file, selection_.describe_processes());
 }
 
-// When the recording began, by the clock of the event's `mono_ns`.
+// The time when the recording began, by the clock of the event's `mono_ns`.
 uint64_t begin_of(const knell_recording& recording, const knell_event& event) {
   const int64_t before = event.time_ns - recording.started_ns;
   return event.mono_ns -
          std::min<uint64_t>(event.mono_ns, static_cast<uint64_t>(std::max<int64_t>(before, 0)));
 }
 
-// Calls add(event) for all events of the listener. Returns why it ended early, if it did: damage,
-// or a signal.
+// Calls add(event) for all events of the listener. If it ends early, because of damage or a signal,
+// returns the reason.
 template <class F>
 std::optional<Failure> read_all(Listener& listener, Signals& signals, F add) {
   std::array<const knell_event*, 256> space;
@@ -185,7 +185,7 @@ Outcome<std::string> TimelineCommand::read_recording(const Selection& selection,
   return origin_text(recording);
 }
 
-// By CLOCK_REALTIME: the journal may have events of several boots.
+// Uses CLOCK_REALTIME, since the journal may have events of several boots.
 Outcome<std::string> TimelineCommand::read_journal(const Selection& selection, Signals& signals,
                                                    ProcessHistory& history,
                                                    std::optional<Failure>& early) const {
@@ -210,7 +210,8 @@ Outcome<std::string> TimelineCommand::read_journal(const Selection& selection, S
 
 Outcome<std::string> TimelineCommand::read_json(Signals& signals, ProcessHistory& history,
                                                 std::optional<Failure>& early) const {
-  constexpr size_t kMostLine = size_t{1} << 20;  // chosen: arguments of an event are 4 KiB at most
+  // an estimate: the arguments of an event have at most 4 KiB
+  constexpr size_t kMostLine = size_t{1} << 20;
   UniqueFd file;
   if (file_ != "-") {
     file.reset(::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));

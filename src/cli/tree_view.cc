@@ -26,10 +26,11 @@ using std::chrono::nanoseconds;
 // On a terminal at least this wide, USER and UNIT are wide.
 constexpr size_t kWideScreen = 116;
 constexpr size_t kLevelColumns = 2;
-// Columns reserved for the command, beside the lines of the tree; chosen, not measured, as in the
-// table.
+// Columns reserved for the command, beside the lines of the tree; chosen, not measured, as in
+// table.cc.
 constexpr size_t kCommandColumns = 26;
-constexpr size_t kMostLevels = 40;  // limit of the depth if lines are not cut; chosen, not measured
+// limit of the depth if lines are not cut; chosen, not measured
+constexpr size_t kMostLevels = 40;
 
 struct Branches {
   std::string_view child, last, through, past;
@@ -142,7 +143,7 @@ std::string TreeView::branches(const ProcessTree::Place& place) const {
   return text += place.more.back() ? lines.child : lines.last;
 }
 
-// So that a failure is seen without colours, too.
+// Marks failures with a character, so that they are visible without colours.
 std::string TreeView::mark_of(const knell_event& event) const {
   if (!is_failure(event)) return {};
   return options_.utf8 ? "✗ " : "! ";
@@ -236,7 +237,7 @@ void TreeView::show_json(ProcessTree& tree, std::string& out) const {
     out += fmt::format("{{\"alive\":{},\"depth\":{},\"age_ns\":{},", node.alive(), place.depth,
                        age < 0 ? "null" : std::to_string(age));
     const std::string json = knell::json(node.event());
-    // Leaves out the members before `time`: `type` and `seq` have no meaning here.
+    // Omits the members before `time`: `type` and `seq` are meaningless here.
     out += std::string_view(json).substr(json.find("\"time\":"));
     out += '\n';
     return ProcessTree::Next::kGoOn;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The command line of `knell watch`, checked as far as possible before anything is opened. The loop
-// that follows is in watching.cc.
+// The command line of `knell watch`, checked as far as possible before anything is opened. The main
+// loop is in watching.cc.
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <unistd.h>
@@ -57,13 +57,13 @@ std::string_view Watch::notes() const {
          "3 nothing can be observed here (knell doctor shows why).\n"
          "\n"
          "Examples:\n"
-         "  knell watch -e nonzero-exit               what keeps failing, and how\n"
+         "  knell watch -e nonzero-exit               which processes fail, and how\n"
          "  knell watch -e exit --ended signal,core   what crashes\n"
          "  knell watch -e exec -C '!grep' --user www-data\n"
          "  knell watch -e nonzero-exit -o json -n 1  the next failure, as JSON\n"
          "  knell watch -e exec --by comm,unit -d 1m  what starts all these processes\n"
          "  knell watch -e nonzero-exit -u cron --exec mail -s failed root\n"
-         "  knell watch --durable cleanup -e nonzero-exit -o json  miss none\n"
+         "  knell watch --durable cleanup -e nonzero-exit -o json  with no event missed\n"
          "  knell watch --read night.knell -e nonzero-exit  what failed, in a recording\n";
 }
 
@@ -86,9 +86,10 @@ void Watch::add_options(CommandLine& line) {
   line.add_value("--exec-jobs", exec_jobs_, "N", "at most N runs of --exec at a time (default 8)");
   line.add_value("--exec-timeout", exec_timeout_, "TIME",
                  "end a run of --exec that takes longer: 30s, 5m");
-  line.add_value("--durable", durable_, "LISTENER",
-                 "a durable listener of this name: show also what happened\nwhile neither this "
-                 "command nor knelld ran");
+  line.add_value(
+      "--durable", durable_, "LISTENER",
+      "use a durable listener of this name: also shows events of\nthe time when neither this "
+      "command nor knelld ran");
   line.add_value("--from", from_, "WHERE", "where --durable begins: oldest, newest, or a cursor");
   listen_.add_options(line);
   line.add_value("--read", read_, "FILE",
@@ -172,7 +173,7 @@ Outcome<HookOptions> Watch::hook_options(bool exec) const {
 Outcome<void> Watch::plan_counting(WatchPlan& plan, bool exec) const {
   using namespace std::chrono_literals;
   constexpr nanoseconds kInterval = 3s;  // as top does
-  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: more often is too fast to read
+  constexpr nanoseconds kLeast = 10ms;   // chosen, not measured: a shorter interval is unreadable
   plan.interval = kInterval;
   if (by_.empty()) {
     if (!interval_.empty()) return usage("--interval needs --by KEY,...");
@@ -206,10 +207,10 @@ Outcome<WatchPlan> Watch::plan(bool exec) const {
   return plan;
 }
 
-// Limits the events asked for to those that the recording has.
+// Restricts the mask to the events that the recording has.
 Outcome<void> Watch::limit_to_recording(WatchPlan& plan, Listener& listener) const {
   const uint32_t has = listener.recording()->events;
-  // A recording of all exits has the non-zero ones.
+  // A recording of all exits includes the non-zero exits.
   const uint32_t shows = has | ((has & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0);
   uint32_t& mask = plan.options.events;
   if (!selection_.events_given()) {
@@ -218,16 +219,16 @@ Outcome<void> Watch::limit_to_recording(WatchPlan& plan, Listener& listener) con
     if (mask == 0) mask = has;
   }
   const uint32_t missing = knell_valid_event(mask) & ~shows;
-  // A request for exits is also served by a recording of non-zero exits.
+  // A request for all exits matches also a recording of non-zero exits.
   const uint32_t some = (mask & KNELL_EVENT_EXIT) != 0 ? mask | KNELL_EVENT_NONZERO_EXIT : mask;
   if ((knell_valid_event(some) & shows) == 0)
     return usage("-e {}: the recording {} has no such events; it has {}", events_text(mask),
                  printable(plan.read), events_text(has));
-  // -e all means all that the recording has, so nothing is missing.
+  // -e all means all events that the recording has, so nothing is missing.
   if (missing != 0 && selection_.events_given() && knell_valid_event(mask) != KNELL_EVENT_ALL)
     message("knell watch: the recording {} has no {}; it has {}\n", printable(plan.read),
             events_text(missing), events_text(has));
-  // The types that remain, for the headline, the table, and the check of the predicates.
+  // The remaining types, for the headline, the table, and the check of the predicates.
   const uint32_t exits = (mask & KNELL_EVENT_EXIT) != 0 ? KNELL_EVENT_NONZERO_EXIT : 0;
   mask = (knell_valid_event(mask) | exits) & shows;
   KNELL_TRY(plan.selection.check(mask));
@@ -244,7 +245,7 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   if (exec) tail.erase(tail.begin());  // "--exec"
   if (exec && tail.empty()) return usage("--exec needs a command: --exec CMD ARG...");
   KNELL_ASSIGN(WatchPlan plan, this->plan(exec));
-  // Set here, since the plan does not move any more.
+  // Set here, because the plan is not moved after this.
   if (!plan.durable.empty()) plan.options.durable = plan.durable.c_str();
   if (!plan.cursor.empty()) plan.options.cursor = plan.cursor.c_str();
   KNELL_ASSIGN(const HookOptions hook_options, this->hook_options(exec));
@@ -270,14 +271,14 @@ Outcome<int> Watch::execute(std::vector<std::string> tail) {
   }
   if (plan.options.details == KNELL_DETAILS_FULL) prefer_latency();
   if (exec) {
-    // Processes that CMD starts must not start CMD again.
+    // Processes that CMD starts must not cause further runs of CMD.
     if (listener.match("under", fmt::format("!{}", ::getpid())))
       return fail(kFailed, knell_explain());
   } else {
     // These capabilities are needed to read other users' /proc and to repair the connector.
     KNELL_TRY(drop_privileges({CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN}));
   }
-  // Subscribes, so that an error comes before the headline.
+  // Subscribes now, so that an error is reported before the headline.
   if (!plan.durable.empty() && listener.flush_acks())
     return fail(kFailed, printable(std::string_view(knell_explain())));
   return Watching(plan, listener, signals, exec ? &*hook : nullptr).run();

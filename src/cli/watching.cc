@@ -108,7 +108,7 @@ void Watching::acknowledge(const std::string& cursor) {
   if (listener_.ack(event)) message("knell: {}\n", printable(std::string_view(knell_explain())));
 }
 
-// Acknowledges what was written, or what CMD is done with.
+// Acknowledges the events that were written, or for which CMD has finished.
 void Watching::acknowledge() {
   if (plan_.durable.empty()) return;
   if (hook_ == nullptr) {
@@ -307,7 +307,7 @@ Outcome<int> Watching::run() {
   finish_hook();
   if (!plan_.durable.empty()) {
     if (loop != Loop::kReaderGone && !read_failure_ && listener_.flush_acks())
-      message("knell: the last events may come again: {}\n",
+      message("knell: the last events may be delivered again: {}\n",
               printable(std::string_view(knell_explain())));
   } else if (const auto missed = loss_at_end(listener_)) {
     summary_.count(*missed);

@@ -89,8 +89,8 @@ Result<std::optional<wire::Frame>> ConnectionToServer::receive(std::span<char> b
     return ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
   };
   ssize_t got = take();
-  // recv(2) returns ECONNRESET once if the daemon closed without reading all that we sent; packets
-  // it sent before can still be received.
+  // recv(2) returns ECONNRESET once if the daemon closed the socket without reading all packets of
+  // the client; packets that the daemon sent before can still be received.
   if (got < 0 && errno == ECONNRESET) got = take();
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
   if (got < 0 && errno != ECONNRESET) return errno_error("receive from knelld");
@@ -147,7 +147,7 @@ Result<wire::ServerHello> ConnectionToServer::exchange_hellos() {
   const uint64_t deadline = deadline_ns();
   const wire::ClientHello hello{
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
-  // If the daemon has closed the connection already, what it sent before says why.
+  // If the daemon has already closed the connection, its last packet has the reason.
   const auto sent = send(wire::encode(hello, next_seq()));
   if (!sent && sent.error().code != ECONNRESET) return std::unexpected(sent.error());
   KNELL_ASSIGN(const wire::Frame frame, await_frame(deadline));

@@ -28,8 +28,8 @@
 
 namespace knell::client {
 
-// A daemon for tests, in a thread: it answers a hello and accepts every request, unless a test sets
-// another answer. One client at a time. send() sends at once.
+// A daemon for tests, which runs in a thread. It answers hellos and accepts every request, unless a
+// test sets another answer. One client at a time. send() sends immediately.
 class FakeServer {
  public:
   FakeServer() {
@@ -55,7 +55,7 @@ class FakeServer {
   FakeServer& operator=(const FakeServer&) = delete;
 
   const std::string& path() const { return path_; }
-  wire::ServerHello hello;  // to be changed before a client connects
+  wire::ServerHello hello;  // set it before a client connects
 
   void start() {
     listening_ = UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
@@ -103,7 +103,7 @@ class FakeServer {
     const std::lock_guard lock(mutex_);
     before_[type].push_back(std::move(packet));
   }
-  // Sends a BYE message to the next client, as a daemon that has too many clients.
+  // Sends a BYE message to the next client, as a daemon with too many clients does.
   void refuse_next(int32_t error, std::string text) {
     const std::lock_guard lock(mutex_);
     bye_ = wire::encode(wire::Bye{.error = error, .text = std::move(text)}, 0);
@@ -113,7 +113,7 @@ class FakeServer {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return bye_.empty(); });
   }
-  // From now on the answer to each request for a page of the past, before its ack.
+  // Sets the answer to each request for a page of past events; it is sent before the ack.
   using Past = std::function<std::vector<std::string>(const wire::History&)>;
   void answer_histories(Past past) {
     const std::lock_guard lock(mutex_);
@@ -124,31 +124,30 @@ class FakeServer {
     (void)::shutdown(client_.get(), SHUT_RDWR);
   }
 
-  // Waits for the `nth` subscribe request, from 1, until it was answered, and returns its
-  // subscription.
+  // Waits until the `nth` subscribe request (from 1) was answered, and returns its subscription.
   filter::Subscription subscribe(size_t nth) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return subscribes_.size() >= nth; });
     return subscribes_[nth - 1];
   }
-  // The acknowledgements that came, answered or not, once there are so many.
+  // Waits for this many acknowledgements, answered or not, and returns them.
   std::vector<wire::Acknowledge> acknowledged(size_t at_least) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return acknowledged_.size() >= at_least; });
     return acknowledged_;
   }
-  // What the `nth` subscribe request, from 1, said of a durable listener.
+  // The attributes of the durable listener in the `nth` subscribe request (from 1).
   std::optional<wire::Durable> durable(size_t nth) {
     (void)subscribe(nth);
     const std::lock_guard lock(mutex_);
     return durables_[nth - 1];
   }
-  // The number of the last request.
+  // The sequence number of the last request.
   uint32_t last_request() {
     const std::lock_guard lock(mutex_);
     return last_request_;
   }
-  // How many requests of this type came.
+  // The number of requests of this type that were received.
   size_t count(wire::Message type) {
     const std::lock_guard lock(mutex_);
     return requests_[type];
@@ -248,7 +247,8 @@ class FakeServer {
   std::map<wire::Message, std::vector<std::string>> before_;
   Past past_;
   std::vector<filter::Subscription> subscribes_;
-  std::vector<std::optional<wire::Durable>> durables_;  // one for each of subscribes_
+  // one element for each element of subscribes_
+  std::vector<std::optional<wire::Durable>> durables_;
   std::vector<wire::Acknowledge> acknowledged_;
   std::vector<wire::AddedProcess> added_;
 };

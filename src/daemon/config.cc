@@ -34,7 +34,7 @@ namespace knell::daemon {
 namespace {
 
 constexpr std::string_view kGroup = "knell";
-// Chosen, not measured: a thousand times the size of a usual file.
+// Chosen, not measured: a thousand times the usual size of the file.
 constexpr size_t kMostFile = kMebibyte;
 constexpr uint64_t kLeastQueue = 64 << 10, kMostMemory = uint64_t{1} << 40;
 
@@ -191,7 +191,7 @@ ConfigReader::Reader ConfigReader::flag(bool& out) {
 ConfigReader::Reader ConfigReader::text(std::string& out) {
   return [this, &out](const toml::node& node) {
     const auto value = node.value_exact<std::string_view>();
-    if (!value || value->empty()) return wrong(node, "must be a text in \"quotes\"");
+    if (!value || value->empty()) return wrong(node, "must be a string in \"quotes\"");
     out = *value;
   };
 }
@@ -356,7 +356,7 @@ void ConfigReader::check_sizes(const Config::Limits& limits) {
 void ConfigReader::read(const toml::table& root, Config& config) {
   constexpr uint32_t kMany = 1'000'000, kSteps = 1'000'000'000;
   constexpr uint64_t kLeastBuffer = 4 << 10,
-                     kMostBuffer = 1023 << 20;  // as of knell watch --buffer
+                     kMostBuffer = 1023 << 20;  // as for knell watch --buffer
   Config::Limits& limits = config.limits;
   walk(root, "",
        {{"source", one_of<SourceChoice>(config.source, {{"auto", SourceChoice::kAuto},
@@ -410,8 +410,8 @@ void ConfigReader::read(const toml::table& root, Config& config) {
 
 }  // namespace
 
-// What waits to be sent or written is in memory twice where a keeper holds the state for the next
-// knelld; of the journal there are two queues.
+// Queues count twice if a keeper holds a copy of their content in the state for the next knelld;
+// the journal has two queues.
 bool fit_into_memory(Config& config, uint64_t limit) {
   const Config before = config;
   const auto lower = [](size_t& size, uint64_t most) {
@@ -434,12 +434,12 @@ Result<ReadConfig> parse_config(std::string_view text, std::string_view name) {
   const toml::parse_result parsed = toml::parse(text, name);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();
-    // The usual cause, which the text of the library does not name.
+    // The usual mistake, which the message of the library does not name.
     const bool bare = error.description().find("determine value type") != std::string_view::npos;
     return say(EINVAL,
                fmt::format("{}:{}:{}: {}{}", event::printable(name), error.source().begin.line,
                            error.source().begin.column, event::printable(error.description()),
-                           bare ? "; a text must be in quotes, as in count = \"exit\"" : ""));
+                           bare ? "; a string must be in quotes, as in count = \"exit\"" : ""));
   }
   ReadConfig out{default_config(), {}};
   ConfigReader reader(name);

@@ -29,7 +29,7 @@ enum class LogLevel { kError, kWarning, kInfo, kDebug };
 struct Config {
   struct Socket {
     std::string path = "/run/knell/knell.sock";
-    mode_t mode = 0666;           // every user may connect; the scope is decided for each peer
+    mode_t mode = 0666;  // every user may connect; the scope of each peer depends on its user
     std::string group = "knell";  // owns the socket, if the group exists
     bool operator==(const Socket&) const = default;
   };
@@ -44,7 +44,7 @@ struct Config {
     size_t memory_per_user_bytes = 64 * kMebibyte;  // of the queues of one user
     uint32_t filters_per_user = 4096;               // values of predicates
     uint32_t filter_steps_per_user = 1 << 17;       // cost of matching one event against them
-    uint32_t requests_per_second = 1000;            // of one client
+    uint32_t requests_per_second = 1000;            // by one client
     uint32_t durable_per_user = 16;                 // durable listeners; root: 256, all together
     bool operator==(const Limits&) const = default;
   };
@@ -89,8 +89,8 @@ struct Config {
 
   Socket socket;
   SourceChoice source = SourceChoice::kAuto;
-  // Memory of the kernel for events that are not read yet, and over bpf for exits that do not fit
-  // there; 0: the source's default.
+  // The kernel's buffer for events that are not read yet, and over bpf a second one for exits that
+  // do not fit in it; 0: the source's default.
   size_t buffer_bytes = 0, reserve_bytes = 0;
   Limits limits;
   Visibility visibility;
@@ -107,8 +107,8 @@ struct Config {
 Config default_config();
 
 // Lowers the sizes of the queues so that all of them together take at most three eighths of the
-// memory limit of the cgroup of knelld; the rings of the source take a twentieth. Returns whether
-// they were higher.
+// memory limit of knelld's cgroup; the rings of the source take a twentieth. Returns whether a size
+// was lowered.
 bool fit_into_memory(Config& config, uint64_t limit);
 
 struct ReadConfig {
@@ -117,7 +117,7 @@ struct ReadConfig {
 };
 
 // `name` is used in messages only. Errors: EINVAL, with all mistakes at once, one line for each:
-// "FILE:LINE:COLUMN: what is wrong; what would be right".
+// "FILE:LINE:COLUMN: the mistake; a valid value".
 Result<ReadConfig> parse_config(std::string_view text, std::string_view name);
 
 enum class WhenMissing { kDefaults, kError };

@@ -186,7 +186,7 @@ TEST(Config, ReportsAnUnknownKeyWithItsLineAndTheNearestKey) {
             "f.toml:3:3: unknown key 'quue' in [limits]; did you mean queue?");
   EXPECT_THAT(error_of("[socket]\nzzz = 1"), HasSubstr("the keys are path, mode, group"));
   EXPECT_THAT(error_of("[limit]"), HasSubstr("did you mean limits?"));
-  EXPECT_THAT(error_of("count = exit"), HasSubstr("a text must be in quotes"));
+  EXPECT_THAT(error_of("count = exit"), HasSubstr("a string must be in quotes"));
 }
 
 TEST(Config, ReportsAllMistakesAtOnce) {
@@ -211,14 +211,14 @@ TEST(Config, ReportsWrongValuesWithValidOnes) {
       {"[socket]\nmode = 666", "\"0660\""},
       {"[socket]\nmode = '0888'", "\"0660\""},
       {"[socket]\nmode = '2666'", "\"0660\""},
-      {"[socket]\ngroup = ''", "group: must be a text"},
+      {"[socket]\ngroup = ''", "group: must be a string"},
       {"[limits]\nclients = 1.5", "clients: must be a whole number"},
       {"[limits]\nqueue = -1", "queue: must be a size"},
       {"[limits]\nqueue = '1K'", "must be a size from 64K"},
       {"[limits]\nmemory = '32M'", "memory_per_user (64M) is more than memory (32M)"},
       {"[redact]\nenabled = 'yes'", "enabled: must be true or false"},
       {"[redact]\nflags = '--a'", "flags: must be a list"},
-      {"[redact]\nflags = [1]", "f.toml:2:10: flags: must be a text"},
+      {"[redact]\nflags = [1]", "f.toml:2:10: flags: must be a string"},
       {"[visibility]\nsee_all_users = 'root'", "must be a list of users"},
       {"[visibility]\nsee_all_users = [-1]", "must be the name or the number of a user"},
   };

@@ -42,7 +42,7 @@ constexpr uint64_t kProcessesTag = 1, kThreadsTag = 2, kServerTag = 3, kAlarmTag
 constexpr uint64_t kShrinkNs = 1'000'000'000;  // chosen, not measured
 // How long stop() waits for the disk; chosen, not measured: far below systemd's TimeoutStopSec=.
 constexpr std::chrono::seconds kMostStop{5};
-// The latency of events that only the daemon counts
+// The latency of events that the daemon only counts
 constexpr auto kOwnLatency = filter::Latency::fixed(10'000'000);
 // values in a joined interest; above this it is recomputed
 constexpr size_t kMostValues = 4096;
@@ -104,7 +104,7 @@ void warn_of_lost_exits(const Result<void>& failed) {
               failed.error().message());
 }
 
-// `at`: 0: never.
+// `at` 0: never.
 bool is_due(uint64_t at, uint64_t now_ns) { return at != 0 && now_ns >= at; }
 
 Result<void> poll(int epoll, int fd, uint64_t tag) {
@@ -132,14 +132,15 @@ Daemon::Daemon(const Config& config, Restart restart)
   hub_.set_subordinate_uids(read_subordinate_uids());
 }
 
-// What was read last is in the journal and in the state, or in neither. If the disk does not
-// answer, what the journal lacks is in the state only, and the threads are left where they are, in
-// a system call; docs/design/restart.md says what that one can still do.
+// The events of the last read are in both the journal and the state, or in neither. If the disk
+// does not answer, the events that the journal lacks are in the state only. The threads then stay
+// blocked in a system call; docs/design/restart.md describes what such a thread can still do.
 bool Daemon::stop() {
   if (is_journal_open()) on_journal_progress();
   save();
   saves_ = false;
-  // Not before: a source that is closed because no listener needs it must leave the store.
+  // Only now: while the daemon runs, a source that is closed because no listener needs it is
+  // removed from the keeper.
   if (leaves_quietly_) restart_.leave();
   server_.reset();
   if (!is_journal_open()) return true;
@@ -155,7 +156,7 @@ bool Daemon::stop() {
   const bool ended = durable_->await_end(deadline) && history_->await_end(deadline);
   report_unwritten(ended);
   if (!ended) {
-    // Their threads use them.
+    // The blocked threads still use these objects.
     std::ignore = durable_.release();
     std::ignore = history_.release();
   }
@@ -170,7 +171,7 @@ void Daemon::report_unwritten(bool ended) {
   if (ended && unwritten == 0) return;
   log_warning("{}: {} events were not written, {}",
               ended ? "the journal cannot be written" : "the disk of the journal does not answer",
-              unwritten, kept ? "and are left to the knelld that takes over" : "and are lost");
+              unwritten, kept ? "and are kept for the next knelld" : "and are lost");
 }
 
 Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd listening,
@@ -180,12 +181,12 @@ Result<std::unique_ptr<Daemon>> Daemon::create(const Config& config, UniqueFd li
   return daemon;
 }
 
-// The clients of the earlier daemon come first, so that the sources are asked for all that these
-// want and their programs need not change. Nothing is sent or received before save() has stored the
-// whole state of this daemon.
+// Restores the clients of the earlier daemon first. Then the sources are asked for all events of
+// these clients, and the tracing programs need not change. Nothing is sent or received before
+// save() has stored the whole state of this daemon.
 Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   KNELL_TRY(open_durable());
-  take_ended_meanwhile();  // exits from now on are not among them, but in the rings
+  take_ended_meanwhile();  // later exits are in the rings
   epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return errno_error("make an epoll descriptor");
   KNELL_ASSIGN(alarm_, feed::Alarm::create(epoll_.get(), kAlarmTag));
@@ -200,7 +201,7 @@ Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
     failed_clients = server_->restore(handover, restart_.clients());
   }
   KNELL_TRY(set_exact_interest());
-  KNELL_TRY(set_exact_interest());  // with what depends on the source that was opened
+  KNELL_TRY(set_exact_interest());  // again, with the interest that depends on the opened source
   for (bool all = false; !all;) {
     KNELL_ASSIGN(all, scan_live_processes(Scan::kAll));
   }
@@ -215,8 +216,8 @@ Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
   return {};
 }
 
-// What the daemon itself needs if there are no listeners. With count = "none" this is an interest
-// that matches nothing, since the feed of processes must always have one.
+// The interest of the daemon itself without listeners. With count = "none" this is an interest that
+// matches nothing, since the feed of processes must always have one.
 filter::Interest Daemon::base_interest() const {
   filter::Interest own;
   own.mask = KNELL_EVENT_NONZERO_EXIT;
@@ -268,8 +269,9 @@ void Daemon::add_owners(filter::Interest& interest, bool threads) const {
                            (namespaces_of_threads && processes_.reports_births());
     return;
   }
-  // Starting to follow owners scans all of /proc. Keep following as long as there are listeners of
-  // threads, so that a client that connects again and again does not cause a scan each time.
+  // To follow owners, all of /proc must be scanned first. Continue to follow them as long as there
+  // are listeners of threads, so that a client that reconnects repeatedly does not cause a scan
+  // each time.
   const filter::Interest& now = threads_.interest();
   interest.owners |=
       hub_.has_user_scopes(kThreads) || hub_.has_user_scopes(kDatagrams) || now.owners;
@@ -301,7 +303,7 @@ Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& in
   return polled;
 }
 
-// Requests what the listeners need now, without what earlier ones needed.
+// Requests only what the current listeners need.
 Result<void> Daemon::set_exact_interest() {
   using enum filter::Stream;
   shrink_ns_ = 0;
@@ -331,8 +333,8 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener) {
     latency = filter::join(latency, pipeline.latency());
   }
   add_owners(wanted, threads);
-  // The joined interest may be full because of listeners that have gone, or of one that often
-  // changes its request: recompute it.
+  // The joined interest may be full because of closed listeners, or of one that often changes its
+  // request: recompute it.
   if (wanted.roots.size() > process::RootSet::kMost ||
       wanted.pids.size() + wanted.uids.size() + wanted.cgroups.size() > kMostValues)
     return set_exact_interest();
@@ -373,7 +375,7 @@ Result<void> Daemon::follow(int32_t pid, uint64_t start) {
   return {};
 }
 
-// Without a state nothing is kept.
+// Does nothing without a state.
 void Daemon::save() {
   if (!saves_) return;
   handover::State& state = *restart_.handover().state;
@@ -397,7 +399,7 @@ void Daemon::save() {
   if (is_journal_open()) restart_.journal().forward(durable_->recorder());
 }
 
-// What could not be taken over is a gap in the streams of the clients that were.
+// Clients that were restored get a loss event for each stream that could not be taken over.
 void Daemon::report_restart(size_t failed_clients) {
   restart_.finish(server_->clients(), failed_clients, threads_.is_open());
   if (!restart_.report()) return;
@@ -455,8 +457,8 @@ void Daemon::on_event(event::Batch& batch, event::Slot& slot) {
        .container = config_.count_by.container ? view(event.container_id) : std::string_view()});
 }
 
-// Writes the event into the journal if the configuration or a durable listener wants it. Whether it
-// does.
+// Writes the event to the journal if the configuration or a durable listener requests it. Returns
+// whether it was written.
 bool Daemon::store(const event::Slot& slot) {
   const Config::Journal& journal = config_.journal;
   const bool configured =
@@ -473,7 +475,7 @@ bool Daemon::store(const event::Slot& slot) {
   return true;
 }
 
-// Where there is a state, save() passes the event on.
+// With a state, the event is first added to the backlog, and save() passes it on.
 void Daemon::write(const knell_event& event) {
   if (saves_)
     restart_.journal().add(event);
@@ -481,7 +483,8 @@ void Daemon::write(const knell_event& event) {
     durable_->recorder().add(event);
 }
 
-// The events of the time without a daemon are unknown: those after the last one in the journal.
+// Writes a loss event for the time when no daemon ran, which begins at the last event in the
+// journal.
 void Daemon::note_restart(int64_t last_ns) {
   if (config_.journal.mask == 0 && durable_->empty()) return;
   const int64_t now_ns = clock_.realtime_ns();
@@ -500,7 +503,8 @@ void Daemon::note_restart(int64_t last_ns) {
 }
 
 namespace {
-// Keeps the values of the keys that knelld reads only at its start. Returns those that differ.
+// Restores the values of the keys that knelld reads only at its start. Returns the names of the
+// changed keys.
 std::string keep_until_restart(Config& config, const Config& old) {
   std::string keys;
   const auto keep = [&keys](auto& value, const auto& in_force, std::string_view name) {
@@ -526,10 +530,11 @@ void Daemon::take_ended_meanwhile() {
   if (auto ended = daemon::take_ended_meanwhile(living_file_of(config_), kernel, clock_))
     ended_meanwhile_ = *std::move(ended);
   else
-    log_warning("what ended while knelld was not running is unknown: {}", ended.error().message());
+    log_warning("processes that ended while knelld was not running are unknown: {}",
+                ended.error().message());
 }
 
-// If the programs were taken over, the exits come out of their rings.
+// Skipped if the tracing programs were taken over: then the exits are in their rings.
 void Daemon::store_ended_meanwhile() {
   const EndedMeanwhile ended = std::exchange(ended_meanwhile_, {});
   const auto& report = restart_.report();
@@ -543,8 +548,8 @@ void Daemon::store_ended_meanwhile() {
   restart_.add_stop(clock_.monotonic_ns() - ended.stopped_ns, ended.exits.size(), stored);
 }
 
-// The list is made first, and then everything that was reported until now is read: so a process
-// that ends meanwhile is either on the list, or its exit was read.
+// Makes the list first, and then reads all events that were reported until now. So a process that
+// ends meanwhile is either on the list, or its exit was read.
 void Daemon::remember_living_processes() {
   if (!is_journal_open()) return;
   auto living = LivingProcessList::read(journal_details(), redactor_, clock_);
@@ -584,7 +589,7 @@ Result<void> Daemon::serve() {
   if (journal) on_journal_progress();
   if (history_ != nullptr && (history || is_due(history_->due_ns(), now))) history_->on_ready();
   server_->serve();
-  // If the request cannot be reduced now, unneeded events keep coming; try again later.
+  // If the request cannot be reduced now, unneeded events continue to arrive; try again later.
   if (is_due(shrink_ns_, now)) {
     if (const auto asked = set_exact_interest(); !asked) {
       log_warning("cannot update the request to the sources: {}; trying again",
@@ -614,7 +619,8 @@ void Daemon::arm() {
   alarm_.set(at);
 }
 
-// Before the sources are asked for events: those of the durable listeners must be among them.
+// Must run before the sources are opened, since their interest includes that of the durable
+// listeners.
 Result<void> Daemon::open_durable() {
   const Config::Journal& journal = config_.journal;
   if (!journal.enabled) return {};
@@ -640,7 +646,7 @@ Result<void> Daemon::open_durable() {
 
 Result<void> Daemon::start_journal() {
   if (durable_ == nullptr) return {};
-  const auto last_ns = last_time(config_.journal.path);  // before a new journal is made
+  const auto last_ns = last_time(config_.journal.path);  // before a new journal is created
   durable_->start();
   KNELL_TRY(poll(epoll_.get(), durable_->fd(), kJournalTag));
   KNELL_TRY(poll(epoll_.get(), history_->fd(), kHistoryTag));
@@ -656,10 +662,10 @@ Result<void> Daemon::start_journal() {
 
 namespace {
 std::unexpected<Error> no_journal() {
-  return say(
-      EOPNOTSUPP,
-      "there is no journal: knelld.toml turns it off ([journal] enabled), or this knelld has "
-      "another socket and needs another [journal] path");
+  return say(EOPNOTSUPP,
+             "there is no journal: it is disabled in knelld.toml ([journal] enabled = false), or "
+             "knelld runs with "
+             "--socket and needs its own [journal] path");
 }
 }  // namespace
 

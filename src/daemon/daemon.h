@@ -31,26 +31,26 @@ namespace knell::daemon {
 // The sources, the hub and the server. Not thread-safe, never blocks. See daemon.cc.
 class Daemon final : private server::DaemonInterface {
  public:
-  // Opens the sources, which needs privileges; the caller may drop them afterwards.
-  // `handover`: keeps what the next daemon needs, and has what the earlier one left; may store
-  // nothing. Must outlive the daemon.
+  // Opens the sources, which needs privileges; the caller may drop them afterwards. `handover`: has
+  // the state and descriptors of the earlier daemon, and stores those for the next one; may be
+  // without a keeper. Must outlive the daemon.
   static Result<std::unique_ptr<Daemon>> create(const Config& config, UniqueFd listening,
                                                 handover::Handover& handover);
   ~Daemon() override = default;  // waits for the disk, unless stop() was called
 
-  // When it ends, clients get no BYE: they stay connected to the next daemon.
+  // At the end of this daemon, send clients no BYE: they stay connected to the next daemon.
   void leave_quietly() {
     server_->leave_quietly();
     leaves_quietly_ = true;
   }
-  // Starts to write the journal, with the privileges that are left.
+  // Starts to write the journal, with the remaining privileges.
   Result<void> start_journal();
-  // The daemon is about to be stopped: makes a list of the processes that are alive, with which the
-  // next daemon finds out which of them ended meanwhile. stop() writes it.
+  // Call when the daemon is about to stop: makes a list of the living processes, by which the next
+  // daemon determines which of them ended meanwhile. stop() writes the list.
   void remember_living_processes();
-  // Ends the connections and, when all is written, the threads. Waits some seconds for a disk that
-  // does not answer. Returns whether they have ended; if not, the process must end by _exit(2).
-  // Afterwards this object can only be destroyed.
+  // Ends the connections and, when all events are written, the threads. Waits a few seconds for a
+  // disk that does not answer. Returns whether the threads have ended; if not, the process must end
+  // by _exit(2). Afterwards this object can only be destroyed.
   bool stop();
 
   int fd() const { return epoll_.get(); }     // when readable, call serve()
@@ -115,14 +115,15 @@ class Daemon final : private server::DaemonInterface {
   Restart restart_;
   bool leaves_quietly_ = false;
   bool saves_ = false;       // save() has something to do
-  bool saves_whole_ = true;  // the next save()
+  bool saves_whole_ = true;  // the next save() writes a whole snapshot
   Clock& clock_ = system_clock();
   UniqueFd epoll_;
   feed::Alarm alarm_;
   server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
-  std::unique_ptr<DurableListeners> durable_;  // nullptr: there is no journal, nor the next one
+  // nullptr: the journal is disabled; then history_ is nullptr, too
+  std::unique_ptr<DurableListeners> durable_;
   std::unique_ptr<HistoryPages> history_;
   std::unique_ptr<server::Server> server_;   // its clients call durable_ and history_
   std::optional<LivingProcessList> living_;  // while the daemon is being stopped

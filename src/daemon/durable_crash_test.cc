@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Kills a daemon that serves durable listeners at its first, second, third, ... system call that
-// changes a file, in whichever thread, until it gets to the end. Then the next daemon delivers
-// every event that was committed and not acknowledged, in order, or counts it as lost where the
-// retention deleted it; none that was acknowledged; and has the names that it must have.
+// changes a file, in any thread, until the daemon runs to its end. Then the next daemon must
+// deliver every event that was committed and not acknowledged, in order, or count it as lost if the
+// retention deleted it. It must deliver no acknowledged event, and must have the correct names.
 //
-// KNELL_CRASH_POINTS=all kills at every call; else at some of them.
+// KNELL_CRASH_POINTS=all kills at every call; otherwise at a sample of them.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the daemon that is killed has told its clients.
+// The answers that the killed daemon has sent to its clients.
 struct Report {
   enum Kind : int32_t {
     kAttached,
@@ -38,13 +38,14 @@ struct Report {
     kForgotten
   };
   Kind kind;
-  int32_t pid;  // of the newest event that this is about
+  int32_t pid;  // pid of the newest event that this report is about
 };
 
 struct Told {
   bool attached = false, forgetting = false, forgotten = false;
   int32_t stored = 0;
-  std::vector<int32_t> acknowledged{0};  // the last one that is certain, and one that may be
+  // the last event whose ack was confirmed, and one whose ack may have been
+  std::vector<int32_t> acknowledged{0};
 };
 
 constexpr int32_t kEvents = 1200, kRound = 300;
@@ -52,7 +53,7 @@ wire::Durable name_from(uint32_t from) {
   return {.name = "n", .from = from, .cursor = {}, .most_unacked = 4096};
 }
 
-// Some events, each acknowledged or deleted before, or neither.
+// Reports some events; each round is acknowledged, deleted, or neither.
 void serve(const DurableStage::Options& options, int reports) {
   DurableStage stage(options);
   const auto report = [&](Report::Kind kind, int32_t pid = 0) {
@@ -69,7 +70,7 @@ void serve(const DurableStage::Options& options, int reports) {
     report(Report::kStored, last);
     if (last == kEvents) break;
     if (last == 2 * kRound) {
-      // Nobody acknowledges this round, and the retention deletes it.
+      // The events of this round are not acknowledged, and the retention deletes them.
       stage.disconnect(*client);
       continue;
     }
@@ -138,7 +139,7 @@ void check(const DurableStage::Options& options, const Told& told) {
   stage.exits(kMarker, kMarker);
   stage.until([&] { return !client.seen.empty() && client.seen.back().pid == kMarker; });
   client.seen.pop_back();
-  int32_t before = 0;  // lost before the first event
+  int32_t before = 0;  // events lost before the first event
   int32_t first = 0, last = 0;
   for (const Delivered& event : client.seen) {
     if (event.type == KNELL_EVENT_LOST) {
@@ -174,7 +175,7 @@ TEST(DurableCrash, WhatIsNotAcknowledgedIsDeliveredWheneverTheDaemonIsKilled) {
     if (::testing::Test::HasFailure()) return;
     if (outcome == journal::Outcome::kKilled) continue;
     EXPECT_TRUE(told.forgotten);
-    EXPECT_GT(n, 100) << "few calls were seen";
+    EXPECT_GT(n, 100) << "too few calls were traced";
     return;
   }
 }

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Lets the first, second, third, ... allocation or call to the disk that SQLite makes for a daemon
-// with a durable listener fail, once or from then on, in the thread that writes and in that which
-// reads. When the disk works again, the listener gets all that happened and was not acknowledged,
-// as events or as counts of lost events.
+// Makes the first, second, third, ... allocation or disk call of SQLite fail, once or from then on,
+// in the thread that writes and in the thread that reads, in a daemon with a durable listener. When
+// the disk works again, the listener must get all events that were not acknowledged, as events or
+// as counts of lost events.
 //
-// KNELL_CRASH_POINTS=all lets every call fail; else some of them.
+// KNELL_CRASH_POINTS=all makes every call fail; otherwise a sample of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,11 +22,11 @@ namespace knell::daemon {
 namespace {
 
 using journal::Fault;
-using How = std::tuple<Fault, bool>;  // bool: for good
+using How = std::tuple<Fault, bool>;  // bool: permanently
 
 class DurableFaultTest : public ::testing::TestWithParam<How> {
  protected:
-  static constexpr uint64_t kRetryNs = 2'000'000'000;  // more than the recorder waits for
+  static constexpr uint64_t kRetryNs = 2'000'000'000;  // longer than the pause of the recorder
   static wire::Durable name() { return {.name = "n", .cursor = {}, .most_unacked = 4096}; }
 
   void wait_for_retry() { clock_.now_ns += kRetryNs; }
@@ -52,7 +52,7 @@ class DurableFaultTest : public ::testing::TestWithParam<How> {
     const Delivered event = client.seen.back();
     const wire::Ack ack = stage.acknowledge(client, event);
     if (event.type != KNELL_EVENT_EXIT) {
-      // A lost event: what it counts is not known here.
+      // The events that a lost event counts are not known here.
       acknowledged_lost_ = true;
     } else if (ack.error == 0) {
       acknowledged_ = {event.pid};
@@ -61,7 +61,7 @@ class DurableFaultTest : public ::testing::TestWithParam<How> {
       acknowledged_.push_back(event.pid);
     }
   }
-  // What a new connection gets.
+  // Checks the events that a new connection receives.
   void check(DurableStage& stage) {
     wait_for_retry();
     DurableClient* const client = attach(stage);
@@ -87,7 +87,8 @@ class DurableFaultTest : public ::testing::TestWithParam<How> {
   journal::Faults faults_;
   SharedClock clock_;
   int32_t newest_ = 0;
-  std::vector<int32_t> acknowledged_;  // the last one that is certain, and those that may be
+  // the last event whose ack was confirmed, and those whose ack may have been
+  std::vector<int32_t> acknowledged_;
   bool acknowledged_lost_ = false;
 };
 
@@ -121,7 +122,7 @@ TEST_P(DurableFaultTest, WhatIsNotAcknowledgedIsDeliveredWhateverFails) {
       EXPECT_EQ(entry.path().string().find("damaged"), std::string::npos) << entry.path();
     if (HasFailure()) return;
     if (fired) continue;
-    EXPECT_GT(n, 20) << "few calls were seen";
+    EXPECT_GT(n, 20) << "too few calls were traced";
     return;
   }
 }

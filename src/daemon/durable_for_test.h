@@ -25,7 +25,7 @@
 
 namespace knell::daemon {
 
-// A clock that the test sets, and that threads read.
+// A fake clock that other threads may read.
 class SharedClock final : public Clock {
  public:
   std::atomic<uint64_t> now_ns = UINT64_C(1'000'000'000'000);
@@ -56,7 +56,7 @@ class DaemonWithDurables final : public server::FakeDaemon {
   DurableListeners* durable = nullptr;
 };
 
-// An event that was delivered.
+// A delivered event.
 struct Delivered {
   uint32_t type = 0;
   int32_t pid = 0;
@@ -72,8 +72,8 @@ struct DurableClient : server::ConnectedClient {
   std::vector<wire::Ack> acks;
 };
 
-// The part of knelld that serves durable listeners, with a real journal and real connections, in
-// one thread but for those of the recorder and of the pages.
+// The part of knelld that serves durable listeners, with a real journal and real connections. Runs
+// in one thread, apart from those of the recorder and of the pages.
 class DurableStage {
  public:
   struct Options {
@@ -86,7 +86,7 @@ class DurableStage {
   DurableStage(const DurableStage&) = delete;
   DurableStage& operator=(const DurableStage&) = delete;
 
-  // As knelld does when it starts. `clock`: of the listeners, not of the recorder.
+  // Starts as knelld does. `clock`: used by the listeners, not by the recorder.
   void start() { start(*options_.clock); }
   void start(Clock& clock) {
     const std::string path = options_.path;
@@ -124,7 +124,7 @@ class DurableStage {
     std::erase_if(clients_, [&](const auto& one) { return one.get() == &client; });
   }
 
-  // One turn of the server; waits a little for the threads.
+  // Runs one turn of the server, after a short wait for the threads.
   void turn() {
     pollfd ready{.fd = durable_->fd(), .events = POLLIN, .revents = 0};
     if (::poll(&ready, 1, 20) > 0) durable_->on_ready();
@@ -138,7 +138,7 @@ class DurableStage {
     for (int i = 0; i < 1000 && !done(); ++i) turn();
     ASSERT_TRUE(done());
   }
-  // Turns in which something would have happened if it were to happen.
+  // Runs enough turns for any pending work to be done.
   void settle() {
     const auto written = durable_->recorder().status().commits;
     durable_->recorder().flush();
@@ -195,7 +195,7 @@ class DurableStage {
     return ask(client, wire::encode(wire::Acknowledge{.cursor = event.cursor}, ++client.requests));
   }
 
-  // What the daemon does with an event.
+  // Handles an event as the daemon does.
   void happen(const knell_event& event, const filter::Ancestry& ancestry = filter::NoAncestry()) {
     const auto wanted = durable_->wants(event, ancestry);
     knell_event stored = event;
@@ -227,8 +227,8 @@ class DurableStage {
   uint64_t last_id_ = 0;
 };
 
-// The points, from 1, at which a test lets something fail: KNELL_CRASH_POINTS=all tests them all,
-// =N those from N on; else all up to 4 and then each `sample`-th.
+// The numbers, from 1, of the calls at which a test injects a fault: KNELL_CRASH_POINTS=all: all
+// calls, =N: all from N on; otherwise the first 4 and then each `sample`-th.
 inline int first_point() {
   const char* const given = std::getenv("KNELL_CRASH_POINTS");
   return given == nullptr ? 1 : std::max(std::atoi(given), 1);

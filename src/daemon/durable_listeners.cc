@@ -1,24 +1,26 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A durable listener is a row of the journal. What it wants is stored in the journal, whether it
-// has a connection or not. Its events are read from the journal, those of this moment as those of
-// yesterday, so that there is one way and one order:
+// A durable listener is a row of the journal. Its mask and predicates are stored there, whether it
+// has a connection or not. All its events, new and old ones, are read from the journal, so that
+// there is one code path and one order:
 //
 //   event -> wants() -> Recorder -> commit -> on_ready() -> DurablePages -> on_page() -> its queue
 //
 //   attach() -> [commit] -> on_attached() -> { page -> in_flight -> acknowledge() -> [commit] }*
 //
-// At most one page of a connection is being read, and the next one is requested only while few
-// bytes wait to be sent and fewer than most_unacked events are in flight: so its memory is bounded.
+// At most one page of a connection is being read. The next one is requested only while few bytes
+// wait to be sent and fewer than most_unacked events are in flight. So the memory of a connection
+// is bounded.
 //
-// Requests that change a row are done by the thread of the recorder, and reads by the thread of
-// DurablePages. Both report by an eventfd; until then the request of the client waits, nothing
-// else. A client that leaves in the meantime is done with, but its request is not: so while a disk
-// does not answer, the number of requests is bounded.
+// The recorder's thread handles requests that change a row, and the thread of DurablePages handles
+// reads. Both report results by an eventfd; until then only the request of that client waits. If
+// the client disconnects meanwhile, its request remains. So the number of requests is bounded, for
+// a disk that does not answer.
 //
-// What the retention deleted before it was read is a lost event. Its count is that of the row, less
-// what of it was sent by this connection and not yet acknowledged.
+// Events that the retention deleted before they were read are reported as a lost event. Its count
+// is the count in the row, minus the deleted events that this connection has received and not yet
+// acknowledged.
 #include "daemon/durable_listeners.h"
 
 #include <sys/eventfd.h>
@@ -70,7 +72,7 @@ Result<std::unique_ptr<DurableListeners>> DurableListeners::create(
   made->event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->event_) return errno_error("create an eventfd");
   for (const journal::DurableName& row : names) made->adopt(row);
-  // Not at once: after a machine was off for a month its listeners connect first.
+  // Not immediately: after a machine was off for a month, its listeners get time to connect first.
   made->check_ns_ = clock.monotonic_ns() + kCheckNs;
   return made;
 }
@@ -161,7 +163,7 @@ uint64_t DurableListeners::wait_for(Asked what, Client* client, Key key) {
   return last_token_;
 }
 
-// EIO: the library tries again later.
+// EIO makes the library try again later.
 Result<void> DurableListeners::check_waiting() const {
   if (waiting_.size() < kMostWaiting) return {};
   return say(EIO, "the disk of the journal of knelld does not answer, and " +
@@ -222,7 +224,7 @@ Result<DurableListeners::Done> DurableListeners::attach(Client& client,
   one.most_unacked = durable.most_unacked;
   one.confirmed = one.reading = false;
   ++one.turn;
-  // From here on its events are stored, before the journal knows it.
+  // From here on its events are stored, although the row is not committed yet.
   names_[key] = std::move(name);
   const uint64_t token = wait_for(Asked::kAttach, &client, key);
   waiting_.at(token).before = std::move(stored);
@@ -344,7 +346,7 @@ void DurableListeners::on_answer(journal::Recorder::Answer& answer) {
 }
 
 void DurableListeners::on_attached(Attached& one, const Result<journal::DurableName>& row) {
-  if (!row) return;  // finish_durable() detaches it
+  if (!row) return;  // finish_durable() detaches this client
   const bool first = one.journal != progress_.id;
   if (first) {
     one.journal = progress_.id;
@@ -358,8 +360,8 @@ void DurableListeners::on_attached(Attached& one, const Result<journal::DurableN
   names_[one.key].exclusion = row->exclusion;
 }
 
-// A damaged journal was moved aside. Its names are in the new one, which begins with a lost event,
-// so their listeners begin with that.
+// A damaged journal was moved aside. The new journal has the same names and begins with a lost
+// event, so the listeners continue with that event.
 void DurableListeners::on_replaced() {
   for (auto& [client, one] : attached_) {
     if (!one.confirmed) continue;
@@ -402,7 +404,7 @@ void DurableListeners::on_page(Page& page) {
   Attached& one = found->second;
   one.reading = false;
   if (!page.outcome) {
-    // Tried again after the pause that DurablePages made.
+    // The page will be requested again; DurablePages pauses after a failure.
     if (const std::string why = page.outcome.error().message(); why != reported_)
       log_warning("cannot read the journal for the {}: {}", describe(one.key), reported_ = why);
     return;
@@ -461,9 +463,9 @@ void DurableListeners::on_missed(Attached& one, const Page& page) {
   one.client->queue_frame(packet);
 }
 
-// ------------------------------------------------------------------------------------------ others
+// -------------------------------------------------------------------------- expiration and status
 
-// Removes the names that nobody has used for a long time.
+// Removes the names that were not used for a long time.
 void DurableListeners::expire() {
   const int64_t now = age_clock_.now_ns();
   for (const journal::DurableName& row : *progress_.names) {

@@ -38,31 +38,31 @@ class DurableListeners {
   using Client = server::ConnectionFromClient;
   struct Options {
     std::string path;  // of the journal
-    // The recorder, which starts with this object; on_progress as Recorder has it.
+    // Starts the recorder; `on_progress` is passed to the Recorder.
     std::function<std::unique_ptr<journal::Recorder>(std::function<void()> on_progress)> start;
     std::function<void(Client&)> resume;  // Server::resume()
     std::function<uint32_t(uint32_t uid)> owner_of;
     size_t most_per_user = 0;
   };
 
-  // `names`: those of the journal. The events that they want are known from here on; start()
-  // begins to write and to read the journal.
+  // `names`: the names in the journal. wants() covers their events from here on; start() begins to
+  // write and to read the journal.
   static Result<std::unique_ptr<DurableListeners>> create(
       Options options, const std::vector<journal::DurableName>& names,
       Clock& clock = system_clock());
 
   void start();
-  // Lets the threads end when the journal has all that was added, and `at_end` was called by its
-  // writer.
+  // Stops the threads when the journal has all events that were added, and its writer has called
+  // `at_end`.
   void request_stop(std::function<void()> at_end);
-  // Waits for that until the deadline. false: one of them still waits for the disk. Then this
-  // object must not be destroyed.
+  // Waits for the end of the threads until the deadline. false: a thread still waits for the disk.
+  // Then this object must not be destroyed.
   bool await_end(std::chrono::steady_clock::time_point deadline) {
     return recorder_->await_end(deadline) && pages_->await_end(deadline);
   }
   bool is_started() const { return recorder_ != nullptr; }
-  // The rest requires start(), but wants(), interests() and empty().
-  // The last one, without answers.
+  // All other functions require start(), except wants(), interests() and empty().
+  // The last progress, without answers.
   const journal::Recorder::Progress& progress() const { return progress_; }
   journal::Recorder& recorder() { return *recorder_; }
   const journal::Recorder& recorder() const { return *recorder_; }
@@ -70,33 +70,33 @@ class DurableListeners {
   void on_ready();
   void set_most_per_user(size_t most) { options_.most_per_user = most; }
 
-  // Which durable listeners want an event.
+  // The durable listeners that want an event.
   struct Wanted {
     bool any = false;
-    uint32_t details = KNELL_DETAILS_STATUS;  // enum knell_details that they need
-    uint32_t marks = 0;                       // exclusion_bit() of those that exclude it
+    uint32_t details = KNELL_DETAILS_STATUS;  // the details that they need, enum knell_details
+    uint32_t marks = 0;  // exclusion_bit() of the listeners that exclude the event
   };
   Wanted wants(const knell_event& event, const filter::Ancestry& ancestry) const;
-  // What the sources must report for the names that have no connection now, and for the others.
+  // What the sources must report for all names, with and without a connection.
   std::vector<filter::Interest> interests() const;
   bool has_user_scopes() const;
   bool empty() const { return names_.empty(); }
 
-  // As server::DaemonInterface has them.
+  // The functions of server::DaemonInterface.
   Result<Done> attach(Client& client, const wire::Durable& durable);
   Result<Done> acknowledge(Client& client, const wire::Acknowledge& acknowledge);
   Result<Done> forget(Client& client, const wire::Forget& forget);
   void detach(Client& client);
   void resume_reading(Client& client);
 
-  // Those of one uid; nullopt: all.
+  // The durable listeners of one uid; nullopt: of all users.
   std::vector<Status::Durable> status(std::optional<uint32_t> uid) const;
 
  private:
   using Key = std::pair<uint32_t, std::string>;  // owner and name
   struct Name {
     std::shared_ptr<const journal::DurableFilter> filter;  // without `under`
-    std::vector<int32_t> excluded_roots;                   // of the connection
+    std::vector<int32_t> excluded_roots;                   // set by the connection
     filter::Interest interest;
     uint32_t exclusion = 0;
     uint32_t details = KNELL_DETAILS_FULL;
@@ -113,22 +113,22 @@ class DurableListeners {
     Key key;
     Name name;
     uint32_t mask = 0;
-    bool confirmed = false;  // the journal knows it
-    bool reading = false;    // a page was requested
-    uint64_t turn = 0;       // of the page that is awaited; pages of earlier turns are dropped
+    bool confirmed = false;  // the row is committed in the journal
+    bool reading = false;    // a page is requested
+    uint64_t turn = 0;       // turn of the awaited page; pages of earlier turns are dropped
     std::string journal;
     int64_t next_seq = 0, redelivered_until = 0;
     int64_t last_time_ns = 0;  // of the newest event that was sent
     uint32_t most_unacked = 0;
     std::deque<InFlight> in_flight;
-    int64_t acknowledging = 0;  // seq of the request that waits
+    int64_t acknowledging = 0;  // seq of the pending request
   };
   enum class Asked : uint8_t { kAttach, kAcknowledge, kForget };
   struct Waiting {
     Asked what{};
-    Client* client = nullptr;  // nullptr: it has left
+    Client* client = nullptr;  // nullptr: it has disconnected
     Key key;
-    std::optional<Name> before = {};  // kAttach: what was stored until then, if anything
+    std::optional<Name> before = {};  // kAttach: the row before the request, if there was one
   };
 
   DurableListeners(Options options, const std::vector<journal::DurableName>& names, Clock& clock);
@@ -148,7 +148,7 @@ class DurableListeners {
 
   Options options_;
   Clock& clock_;
-  AgeClock age_clock_;  // for names that expire
+  AgeClock age_clock_;  // for the expiration of names
   UniqueFd event_;      // eventfd(2)
   std::unique_ptr<journal::Recorder> recorder_;
   std::unique_ptr<DurablePages> pages_;
@@ -157,8 +157,8 @@ class DurableListeners {
   std::map<const Client*, Attached> attached_;
   std::map<uint64_t, Waiting> waiting_;  // by token
   uint64_t last_token_ = 0;
-  uint64_t check_ns_ = 0;  // CLOCK_MONOTONIC: when to look for names that expire
-  std::string reported_;   // the last failure to read that was logged
+  uint64_t check_ns_ = 0;  // CLOCK_MONOTONIC: when to check for expired names
+  std::string reported_;   // the last read error that was logged
   server::WireEventEncoder encoder_;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Durable listeners with a real journal and real connections, in one thread but for those of the
-// recorder and of the pages.
+// Durable listeners with a real journal and real connections. Runs in one thread, apart from those
+// of the recorder and of the pages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ TEST_F(DurableListenersTest, EventsComeAgainUntilTheyAreAcknowledged) {
   EXPECT_EQ(row("n").acked, journal::parse_cursor(first.seen[2].cursor)->seq);
   EXPECT_EQ(row("n").pending, 2U);
   disconnect(first);
-  exits(6, 6);  // while it has no connection
+  exits(6, 6);  // while the name has no connection
   Client& second = attached("n");
   until([&] { return second.seen.size() == 3; });
   EXPECT_THAT(pids(second), ElementsAre(4, 5, 6));
@@ -62,7 +62,7 @@ TEST_F(DurableListenersTest, ARestartOfTheDaemonLosesNothingOfIt) {
   EXPECT_EQ(acknowledge(first, first.seen[0]).error, 0);
   stop();
   start();
-  exits(4, 4);  // before it connects again
+  exits(4, 4);  // before the next connection
   Client& second = attached("n");
   until([&] { return second.seen.size() == 3; });
   EXPECT_THAT(pids(second), ElementsAre(2, 3, 4));
@@ -70,7 +70,7 @@ TEST_F(DurableListenersTest, ARestartOfTheDaemonLosesNothingOfIt) {
   EXPECT_FALSE(second.seen[2].redelivered);
 }
 
-// The names are kept, and what they missed is unknown.
+// The names are kept, and the number of events that they missed is unknown.
 TEST_F(DurableListenersTest, AJournalThatWasReplacedBeginsWithALostEvent) {
   Client& before = attached("n");
   exits(1, 3);
@@ -114,7 +114,7 @@ TEST_F(DurableListenersTest, OneConnectionUsesANameAtATime) {
   exits(1, 1);
   until([&] { return first.seen.size() == 1; });
   EXPECT_THAT(second.seen, IsEmpty());
-  // The process was killed, and knelld does not know it yet.
+  // The process was killed, and knelld has not noticed yet.
   first.theirs.reset();
   EXPECT_EQ(attach(second, {.name = "n", .cursor = {}}).error, 0);
   until([&] { return second.seen.size() == 1; });
@@ -185,7 +185,7 @@ TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
   EXPECT_EQ(row("n").dropped, 0U);
 }
 
-// Events under a process that is excluded are in the journal for others, and never for this one.
+// Events under an excluded process are stored for other listeners, and never delivered to this one.
 TEST_F(DurableListenersTest, AnExcludedProcessStaysExcludedInTheJournal) {
   class Under final : public filter::Ancestry {
     bool is_under(int32_t, const knell_event& event) const override { return event.pid == 2; }
@@ -263,7 +263,7 @@ TEST_F(DurableListenersTest, ANameExpiresButNotBecauseTheClockWasSetForward) {
   });
 }
 
-// The answers of the recorder are not taken, as if it had not answered.
+// The answers of the recorder are not read, as if it had not answered.
 TEST_F(DurableListenersTest, TheRequestsThatWaitAreBounded) {
   server::ConnectionFromClient& client = *connect().connection;
   const auto ask_once = [&] {
@@ -272,7 +272,7 @@ TEST_F(DurableListenersTest, TheRequestsThatWaitAreBounded) {
   int waiting = 0;
   while (ask_once()) ASSERT_LT(++waiting, 100'000);
   EXPECT_EQ(ask_once().error().code, EIO);
-  durable_->detach(client);  // it leaves
+  durable_->detach(client);  // the client disconnects
   EXPECT_FALSE(ask_once());
   until([&] {
     const bool accepted = ask_once().has_value();

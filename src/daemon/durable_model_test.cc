@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Random histories of a daemon with a durable listener: events, acknowledgements, disconnects, a
-// daemon that is killed, a retention that deletes, a name that expires, a damaged file, a clock
-// that is set. Each connection of the listener gets all that happened after the event that it
-// acknowledged last, as events or as counts of lost events, and in order.
+// Random sequences of steps with a durable listener: events, acknowledgements, disconnects, kills
+// of the daemon, deletion by the retention, expiration of the name, damage of the file, changes of
+// the clock. Each connection of the listener must get all events after the last acknowledged one,
+// as events or as counts of lost events, and in order.
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -85,7 +85,7 @@ class Model {
         break;
     }
   }
-  // What the listener has not got yet.
+  // Reads the events that the listener has not read yet.
   void finish() { read_all(); }
 
  private:
@@ -99,7 +99,7 @@ class Model {
   }
 
   void happen(int count) {
-    // Without a name nobody wants them.
+    // Without a name, events are not stored.
     if (!exists_) connect();
     for (int i = 0; i < count; ++i) {
       knell_event event = journal::exit_event(++newest_);
@@ -113,14 +113,14 @@ class Model {
     const wire::Durable what{.name = "n", .cursor = {}, .most_unacked = 16'384};
     const wire::Ack ack = stage_->attach(*client_, what);
     RC_ASSERT(ack.error == 0);
-    if (!std::exchange(exists_, true)) settle(newest_);  // a new name begins with what is next
+    if (!std::exchange(exists_, true)) settle(newest_);  // a new name begins with the next event
     at_ = acked_;
     known_ = !replaced_;
     slack_ = 0;
     for (const auto& [from, until] : doubtful_) slack_ += until - std::max(from, acked_);
     read_ = 0;
   }
-  // All events of this connection, up to one that happens now.
+  // Reads all events of this connection, up to a new one.
   void read_all() {
     connect();
     happen(1);
@@ -129,7 +129,7 @@ class Model {
     RC_ASSERT(at_ == newest_);
     stored_ = newest_;
   }
-  // All events up to this one are acknowledged.
+  // Marks all events up to this one as acknowledged.
   void settle(int32_t pid) {
     acked_ = pid;
     replaced_ = false;
@@ -147,7 +147,8 @@ class Model {
       }
       return;
     }
-    RC_ASSERT(event.pid > at_);  // else it came twice, or was acknowledged, or counted as lost
+    // otherwise it was delivered twice, or acknowledged, or counted as lost
+    RC_ASSERT(event.pid > at_);
     const int32_t missing = event.pid - at_ - 1;
     if (known_) RC_ASSERT(missing <= slack_);
     if (std::exchange(known_, true)) slack_ -= missing;
@@ -169,12 +170,14 @@ class Model {
     stage_->disconnect(*client_);
     client_ = nullptr;
   }
-  // The next daemon finds the files as they are now. A suffix of the events is not in them.
+  // Starts the next daemon with a copy of the files as they are now, which may lack the last
+  // events.
   void kill() {
     const fs::path from = fs::path(path_).parent_path();
     folders_.push_back(std::make_unique<journal::TemporaryFolder>("/dev/shm"));
     const fs::path to = folders_.back()->path();
-    // The database is not written meanwhile: it is smaller than the WAL may be.
+    // The database file does not change between the two copies: all data fits in the WAL, so there
+    // is no checkpoint.
     for (const char* name : {"journal.db", "journal.db-wal"})
       if (fs::exists(from / name)) fs::copy_file(from / name, to / name);
     client_ = nullptr;
@@ -190,11 +193,11 @@ class Model {
     stored_ = newest_;
     start(path_);
   }
-  // A name that nobody has used for a month.
+  // Lets the name expire, which was not used for a month.
   void expire() {
     read_all();
     disconnect();
-    stage_->durable_->recorder().flush();  // until then it is in use
+    stage_->durable_->recorder().flush();  // until then the name is in use
     clock_.now_ns += kMonthNs;
     happen(1);
     stage_->until([&] { return stage_->durable_->empty(); });
@@ -224,18 +227,19 @@ class Model {
   std::string path_;
   std::unique_ptr<DurableStage> stage_;
   DurableClient* client_ = nullptr;
-  bool exists_ = false;    // the name
-  bool replaced_ = false;  // the journal, since the last acknowledgement
+  bool exists_ = false;    // the name exists
+  bool replaced_ = false;  // the journal was replaced since the last acknowledgement
   int64_t clock_error_ns_ = 0;
-  // Pids: they rise by one with each event.
+  // Pids, which rise by one with each event.
   int32_t newest_ = 0, acked_ = 0;
-  int32_t stored_ = 0;  // up to this one they are in the journal, or were deleted by the retention
+  // up to this one events are in the journal, or were deleted by the retention
+  int32_t stored_ = 0;
   std::vector<std::pair<int32_t, int32_t>> doubtful_;  // after the first: may have been killed
-  // Of the connection.
-  size_t read_ = 0;    // in client_->seen
-  int32_t at_ = 0;     // up to this event all is delivered or lost
-  int32_t slack_ = 0;  // and so many others may be missing
-  bool known_ = true;  // false: nothing is known after at_
+  // State of the connection.
+  size_t read_ = 0;    // number of events read from client_->seen
+  int32_t at_ = 0;     // up to this event all are delivered or lost
+  int32_t slack_ = 0;  // the number of other events that may be missing
+  bool known_ = true;  // false: the events after at_ are unknown
 };
 
 RC_GTEST_PROP(DurableModel, DeliveredAndLostIsWhatHappened, ()) {
@@ -249,7 +253,7 @@ RC_GTEST_PROP(DurableModel, DeliveredAndLostIsWhatHappened, ()) {
   Model model;
   for (const Step& step : steps) {
     model.apply(step);
-    RC_ASSERT(!::testing::Test::HasFailure());  // of the stage
+    RC_ASSERT(!::testing::Test::HasFailure());  // failures in the stage
   }
   model.finish();
   RC_ASSERT(!::testing::Test::HasFailure());

@@ -14,11 +14,11 @@ namespace knell::daemon {
 namespace {
 
 constexpr size_t kEventsARead = 128;  // chosen, not measured
-// The pause after a page that could not be read, which is asked for again at once: else knelld
-// would use a whole CPU while a disk fails. Chosen, not measured.
+// The pause after a page that could not be read. It is requested again immediately, so without the
+// pause knelld would use a whole CPU while a disk fails. Chosen, not measured.
 constexpr std::chrono::milliseconds kFailurePause{50};
 
-// What the request wants, as the reader asks.
+// Applies the filter of the request while the journal is read.
 class Wanted final : public journal::EventFilter {
  public:
   explicit Wanted(const journal::DurableFilter& filter) : filter_(filter) {}
@@ -87,7 +87,7 @@ Result<void> DurablePages::read_into(const PageRequest& request, Page& page) {
     const auto seq = static_cast<int64_t>(event.seq);
     if (event.type == KNELL_EVENT_LOST) {
       if (!request.filter->wants(event, seq)) continue;
-      event.flags &= ~KNELL_FLAG_EXACT;  // it counts events that this listener would not get
+      event.flags &= ~KNELL_FLAG_EXACT;  // it also counts events that this listener would not get
     }
     const bool again = seq <= request.redelivered;
     if (again) event.flags |= KNELL_FLAG_REDELIVERED;

@@ -20,7 +20,7 @@
 
 namespace knell::daemon {
 
-// What to read from the journal for one durable listener.
+// A request to read the journal for one durable listener.
 struct PageRequest {
   uint64_t client = 0, turn = 0;  // returned with the page
   std::string journal;            // id
@@ -34,7 +34,7 @@ struct PageRequest {
   size_t most_events = 0;
 };
 
-// The next events that it wants, as one frame; or what it missed.
+// The next events for the listener, as one frame; or the events that it missed.
 struct Page {
   struct Entry {
     int64_t seq = 0, time_ns = 0;
@@ -43,24 +43,24 @@ struct Page {
   Result<void> outcome;
   std::string frame;  // empty: no event
   std::vector<Entry> entries;
-  uint64_t redelivered = 0;  // of the entries
-  int64_t next_seq = 0;      // where the next page begins
-  bool end = false;          // there were no further events
-  // Events from `from` on were deleted: there are no entries, and next_seq is that of the oldest
-  // event. The row says how many it missed.
+  uint64_t redelivered = 0;  // number of redelivered entries
+  int64_t next_seq = 0;      // start of the next page
+  bool end = false;          // there are no further events
+  // Events from `from` on were deleted: there are no entries, and next_seq is the seq of the oldest
+  // event. The row has the number of missed events.
   std::optional<journal::DurableName> missed;
 };
 
-// Reads pages in a thread of its own, since a read may wait for the disk. One request of each
-// client at a time, in their order.
+// Reads pages in a thread, since a read may block on the disk. Handles one request of each client
+// at a time, in the order of the requests.
 class DurablePages {
  public:
-  // `on_page` is called by the thread: take() has a page.
+  // The thread calls `on_page` when take() has a page.
   DurablePages(std::string path, std::function<void()> on_page);
 
   void request(PageRequest request) { thread_.request(std::move(request)); }
   std::vector<Page> take() { return thread_.take(); }
-  // As those of WorkerThread.
+  // See WorkerThread.
   void request_stop() { thread_.request_stop(); }
   bool await_end(std::chrono::steady_clock::time_point deadline) {
     return thread_.await_end(deadline);
@@ -72,7 +72,7 @@ class DurablePages {
   Result<void> open(const std::string& id);
 
   const std::string path_;
-  // Of the thread.
+  // Used by the thread.
   std::optional<journal::Reader> reader_;
   server::WireEventEncoder encoder_;
   std::vector<knell_event> events_;

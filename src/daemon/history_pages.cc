@@ -1,19 +1,19 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A request is for one page, and says where it begins, so nothing is kept of a client between two
-// pages. One thread reads them all, one at a time:
+// A request is for one page and has its start, so the daemon keeps no state of a client between two
+// pages. One thread reads all pages, one at a time:
 //
 //   read() -> RequestScheduler -> thread -> on_page() -> answer
 //      '---> waits ---> on_progress() --^
 //
-// Users take turns, and each is charged the CPU time that the thread uses for its pages: a user
-// other than root who has used a quarter of the time waits. A page ends when its frame is full, or
-// after some milliseconds, so that one of another user does not wait for long.
+// Users take turns, and each user is charged the CPU time that the thread uses for the pages. A
+// user other than root who has used a quarter of the time must wait. A page ends when its frame is
+// full, or after a few milliseconds, so that the next user does not wait long.
 //
-// A client gets the events that it would have got when they happened: those of processes of its
-// own uid, unless it may see every user's. Which of them were in its pid namespace, and with which
-// pids, is not in the journal, so a client in another pid namespace is refused.
+// A client gets the events that a live listener of this client would have received: those of
+// processes of its own uid, unless it may see every user's. The journal does not have the pids in
+// other pid namespaces, so a client in another pid namespace is refused.
 #include "daemon/history_pages.h"
 
 #include <sys/eventfd.h>
@@ -31,11 +31,11 @@
 namespace knell::daemon {
 namespace {
 
-// All chosen, not measured. A read of so many blocks decodes at most some thousand records.
+// Chosen, not measured. Reading eight blocks decodes a few thousand records at most.
 constexpr size_t kBlocksARead = 8, kEventsARead = 128;
 constexpr uint64_t kPageNs = 5'000'000;
 
-// What the request wants, as the reader asks.
+// Applies the filter of the request while the journal is read.
 class Wanted final : public journal::EventFilter {
  public:
   Wanted(const hub::Filter& filter, uint32_t boot) : filter_(filter), boot_(boot) {}
@@ -59,7 +59,7 @@ class Wanted final : public journal::EventFilter {
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------- in the thread
+// ------------------------------------------------------------------------- called by the thread
 
 class HistoryPages::PageReader {
  public:
@@ -148,7 +148,7 @@ class HistoryPages::PageReader {
       for (size_t i = 0; i < read.count && !full; ++i) {
         knell_event& event = events_[i];
         const auto seq = static_cast<int64_t>(event.seq);
-        // It counts events that this client may not see.
+        // The count includes events that this client may not see.
         if (event.type == KNELL_EVENT_LOST && !scope.every_user) event.flags &= ~KNELL_FLAG_EXACT;
         full = !frame.add(event);
         if (full) reader_->seek(seq);
@@ -166,7 +166,7 @@ class HistoryPages::PageReader {
   std::vector<knell_event> events_;
 };
 
-// ------------------------------------------------------------------------------ in the main thread
+// -------------------------------------------------------------------- called by the main thread
 
 HistoryPages::HistoryPages(std::string path, std::function<void(Client&)> resume, Clock& clock)
     : path_(std::move(path)), resume_(std::move(resume)), clock_(clock) {}
@@ -202,7 +202,7 @@ Result<void> HistoryPages::read(Client& client, wire::History asked, hub::Filter
              .token = ++last_token_,
              .asked = std::move(asked),
              .filter = std::make_shared<const hub::Filter>(std::move(filter))};
-  // One that has hung up would not be missed when it waits.
+  // Do not let a disconnected client wait: it would not be removed.
   request.waits = request.asked.wait && is_at_end(request.asked) && !client.has_left();
   if (!request.waits) make_ready(request);
   start_next();
@@ -211,8 +211,8 @@ Result<void> HistoryPages::read(Client& client, wire::History asked, hub::Filter
 
 void HistoryPages::cancel(const Client& client) { requests_.erase(client.id()); }
 
-// Whether there are no events after its cursor, as far as this thread knows. So it is as long as
-// the journal cannot be written.
+// Whether there are no events after the cursor, as far as this thread knows. Also true while the
+// journal cannot be written.
 bool HistoryPages::is_at_end(const wire::History& asked) const {
   if (asked.place.last != 0) return false;
   if (journal_.empty()) return true;

@@ -23,7 +23,7 @@
 
 namespace knell::daemon {
 
-// Pages of the journal for `knell history` of users who may not read the file. Belongs to the main
+// Pages of the journal for `knell history` of users who may not read the file. Used by the main
 // thread; never blocks. See history_pages.cc.
 class HistoryPages {
  public:
@@ -39,10 +39,10 @@ class HistoryPages {
   void on_ready();
   // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
   uint64_t due_ns() const { return busy_ || thread_ == nullptr ? 0 : scheduler_.due_ns(); }
-  // The journal has this id, and the events before `next_seq`. Requests wait for the first call:
-  // the recorder has opened the journal, or made it, or cannot ("").
+  // Sets the id of the journal and the end of its events. Requests wait for the first call, which
+  // follows when the recorder has opened or created the journal, or has failed (`id` "").
   void on_progress(const std::string& id, int64_t next_seq);
-  // As those of WorkerThread.
+  // See WorkerThread.
   void request_stop() {
     if (thread_ != nullptr) thread_->request_stop();
   }
@@ -50,20 +50,20 @@ class HistoryPages {
     return thread_ == nullptr || thread_->await_end(deadline);
   }
 
-  // As server::DaemonInterface has them.
+  // The functions of server::DaemonInterface.
   Result<void> read(Client& client, wire::History asked, hub::Filter filter);
   void cancel(const Client& client);
 
  private:
-  // Of one client, until it is answered.
+  // The request of one client, until it is answered.
   struct Request {
     Client* client = nullptr;
     uint64_t token = 0;
     wire::History asked;
     std::shared_ptr<const hub::Filter> filter;
-    bool waits = false;  // until the journal has more events
+    bool waits = false;  // waits until the journal has more events
   };
-  // For the thread.
+  // A unit of work for the thread.
   struct Work {
     uint64_t client = 0, token = 0;
     std::string journal;  // id; "": any
@@ -91,11 +91,11 @@ class HistoryPages {
   UniqueFd event_;  // eventfd(2)
   std::string journal_;
   int64_t next_seq_ = 0;
-  std::map<uint64_t, Request> requests_;  // by id of the client
+  std::map<uint64_t, Request> requests_;  // by client id
   server::RequestScheduler scheduler_;
-  std::optional<server::RequestScheduler::Pick> busy_;  // what the thread works on
+  std::optional<server::RequestScheduler::Pick> busy_;  // the request that the thread handles
   uint64_t last_token_ = 0;
-  std::unique_ptr<PageReader> reader_;  // of the thread
+  std::unique_ptr<PageReader> reader_;  // used by the thread
   std::unique_ptr<Thread> thread_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Pages of a real journal over real connections, in one thread but for that of the pages.
+// Pages of a real journal over real connections. Runs in one thread, apart from the one that reads
+// pages.
 #include "daemon/history_pages.h"
 
 #include <gmock/gmock.h>
@@ -37,17 +38,17 @@ class Daemon final : public server::FakeDaemon {
   }
   void detach_durable(server::ConnectionFromClient& client) override { pages->cancel(client); }
   HistoryPages* pages = nullptr;
-  std::optional<hub::Scope> scope;  // of the next request, not that of the peer
+  std::optional<hub::Scope> scope;  // scope of the next request, instead of the peer's
 };
 
 using Client = server::ConnectedClient;
 
 // The answer to one request.
 struct Answer {
-  std::vector<int32_t> pids;  // of a lost event -1
+  std::vector<int32_t> pids;  // pids of the events; -1 for a lost event
   std::vector<bool> exact, killed;
   std::vector<std::string> cursors;
-  size_t frames = 0;  // of events
+  size_t frames = 0;  // number of frames with events
   wire::Page page;
   wire::Ack ack{.error = -1, .request = 0, .text = {}};
 };
@@ -73,7 +74,7 @@ class HistoryPagesTest : public ::testing::Test {
     KNELL_CHECK(store.has_value());
     store_.emplace(*std::move(store));
   }
-  // As knelld does after a commit of its recorder.
+  // Writes as the recorder does, with a commit at the end.
   void write(const std::vector<knell_event>& events) {
     for (const knell_event& event : events) ASSERT_TRUE(store_->append(event));
     ASSERT_TRUE(store_->commit());
@@ -99,14 +100,14 @@ class HistoryPagesTest : public ::testing::Test {
     KNELL_CHECK(packet && client.end.send(*packet));
   }
 
-  // One turn of the daemon; waits a little for the thread.
+  // Runs one turn of the daemon, after a short wait for the thread.
   void turn() {
     for (const auto& client : clients_) client->serve();
     pollfd ready{.fd = pages_->fd(), .events = POLLIN, .revents = 0};
     (void)::poll(&ready, 1, 5);
     pages_->on_ready();
   }
-  // nullopt: no answer came for some turns.
+  // nullopt: no answer after `turns` turns.
   std::optional<Answer> take(Client& client, int turns = 2000) {
     Answer answer;
     for (int i = 0; i < turns; ++i) {
@@ -145,7 +146,7 @@ class HistoryPagesTest : public ::testing::Test {
     EXPECT_TRUE(answer);
     return answer.value_or(Answer{});
   }
-  // Asks until the end; returns all pids.
+  // Requests pages until the end; returns all pids.
   std::vector<int32_t> read_all(Client& client, wire::History asked, int* requests = nullptr) {
     std::vector<int32_t> pids;
     for (int i = 0; i < 10'000; ++i) {
@@ -258,8 +259,9 @@ TEST_F(HistoryPagesTest, AUserGetsWhatItMaySee) {
   daemon_.scope = hub::Scope{.every_user = false, .uid = 1000, .ns = 0};
   const Answer user = ask(client, {});
   EXPECT_THAT(user.pids, ElementsAre(1, 2, -1));
-  EXPECT_THAT(user.killed, ElementsAre(false, false, false)) << "by another user";
-  EXPECT_FALSE(user.exact.back()) << "it counts events of others";
+  EXPECT_THAT(user.killed, ElementsAre(false, false, false))
+      << "the killer belongs to another user";
+  EXPECT_FALSE(user.exact.back()) << "the count includes events of others";
   daemon_.scope = hub::Scope{.every_user = true, .uid = 0, .ns = 0};
   const Answer all = ask(client, {});
   EXPECT_THAT(all.pids, ElementsAre(1, 2, 3, 4, -1));
@@ -284,7 +286,7 @@ TEST_F(HistoryPagesTest, WaitsForTheNextEvents) {
   const auto answer = take(client);
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->pids, numbers(3, 3));
-  // One that leaves while it waits.
+  // A client that disconnects while it waits.
   asked.place = answer->page.next;
   send(client, asked);
   EXPECT_FALSE(take(client, 3));
@@ -320,7 +322,7 @@ TEST_F(HistoryPagesTest, ACursorOfAnotherJournalIsRefused) {
   EXPECT_EQ(read_all(client, {}), numbers(7, 8));
 }
 
-// The place in a request is from a client: it must not be trusted.
+// The position in a request comes from the client, so it is not trusted.
 TEST_F(HistoryPagesTest, NoPlaceIsHarmful) {
   exits(1, 100);
   Client& client = connect();
@@ -348,7 +350,7 @@ TEST_F(HistoryPagesTest, NoPlaceIsHarmful) {
 TEST_F(HistoryPagesTest, WithoutAFileTheErrorSaysSo) {
   store_.reset();
   std::filesystem::remove(folder_.file("journal.db"));
-  pages_->on_progress("", 0);  // the recorder cannot open it
+  pages_->on_progress("", 0);  // the recorder cannot open the journal
   const Answer answer = ask(connect(), {});
   EXPECT_EQ(answer.ack.error, ENOENT);
   EXPECT_THAT(answer.ack.text, HasSubstr("journal.db"));

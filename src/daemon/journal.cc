@@ -72,7 +72,7 @@ Status::Journal describe(const Config::Journal& journal, const journal::Recorder
   }
   status.problem = now.problem;
   if (status.problem.empty() && now.writing_ns >= kSlowNs)
-    status.problem = "the disk has not taken a write for " +
+    status.problem = "the disk has not completed a write for " +
                      std::to_string(now.writing_ns / 1'000'000'000) + " s; events wait";
   status.id = now.id;
   status.mask = journal.mask;

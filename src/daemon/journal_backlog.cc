@@ -25,7 +25,7 @@ Key key_of(const knell_event& event) {
   return {event.type, event.pid, event.child_pid, event.mono_ns};
 }
 
-// Of the events in the journal at `path` in this time; none if it cannot be read.
+// Keys of the events in the journal at `path` in this period; empty if it cannot be read.
 std::set<Key> keys_in(const std::string& path, int64_t since_ns, int64_t until_ns) {
   std::set<Key> keys;
   auto reader = journal::Reader::open(path);
@@ -55,8 +55,7 @@ void JournalBacklog::pop() {
   saved_ -= saved_ > 0 ? 1 : 0;
 }
 
-// ----------------------------------------------------------------------------- of an earlier
-// daemon
+// -------------------------------------------------------------------- events of an earlier daemon
 
 void JournalBacklog::restore(uint32_t kind, std::string_view payload) {
   if (kind == event_kind_ && payload.size() > sizeof(uint64_t)) {
@@ -90,7 +89,7 @@ std::function<uint64_t()> JournalBacklog::count_written(std::string path) {
   return [path = std::move(path), restored = std::move(restored), since_ns, until_ns] {
     if (restored.empty()) return uint64_t{0};
     const std::set<Key> written = keys_in(path, since_ns, until_ns);
-    // They were written in their order.
+    // Events were written in their order.
     const auto first_left =
         std::ranges::find_if_not(restored, [&](const Key& key) { return written.contains(key); });
     return static_cast<uint64_t>(first_left - restored.begin());
@@ -100,14 +99,14 @@ std::function<uint64_t()> JournalBacklog::count_written(std::string path) {
 void JournalBacklog::drop_written(uint64_t count) {
   if (!std::exchange(is_counting_, false)) return;
   for (; count > 0; --count) pop();
-  done_changed_ = true;  // so that save() has something to commit, and forward() follows
+  done_changed_ = true;  // makes save() commit, and forward() is called after a commit
 }
 
 int64_t JournalBacklog::last_time_ns() const {
   return entries_.empty() ? 0 : journal::read_copy(entries_.back().copy.data()).event.time_ns;
 }
 
-// ---------------------------------------------------------------------------------- of this daemon
+// ----------------------------------------------------------------------- events of this daemon
 
 void JournalBacklog::add(const knell_event& event) {
   const size_t bytes = journal::bytes_of_copy(event);
@@ -141,7 +140,7 @@ void JournalBacklog::forward(journal::Recorder& recorder) {
     recorder.add(journal::read_copy(entries_[forwarded_].copy.data()).event);
   recorder.count_lost(std::exchange(uncounted_, 0));
   if (overflow_.empty() || done_serial_ < overflow_serial_) return;
-  // An entry of its own, so that the numbers of the recorder are those of the entries.
+  // A separate entry, so that the counts of the recorder match the entries.
   const knell_event lost = std::exchange(overflow_, {}).event();
   std::string copy(journal::bytes_of_copy(lost), '\0');
   journal::write_copy(lost, copy.data());

@@ -17,39 +17,40 @@
 
 namespace knell::daemon {
 
-// The events for the journal that are not known to be in it, as the next daemon needs them if this
-// one is killed. An event goes into the state first, in the same commit as the position in the
-// rings up to which they were read, and to the recorder after that: so it is written once. Not
+// The events that are not known to be in the journal. If this daemon is killed, the next one needs
+// them. An event is first saved to the state, in the same commit as the position up to which the
+// rings were read. Only then it is passed to the recorder, so it is written exactly once. Not
 // thread-safe.
 //
 //   { restore() }*, count_written() -> { add(), save(), set_done() }*
 //     -> drop_written() -> { add(), save(), forward(), set_done() }*
 class JournalBacklog {
  public:
-  // The kinds of its records in the state. `most_bytes`: of copies; beyond that, events are
-  // counted in a lost event.
+  // `event_kind` and `done_kind`: kinds of the records in the state. `most_bytes`: limit of the
+  // copies; events beyond it are counted in a lost event.
   JournalBacklog(uint32_t event_kind, uint32_t done_kind, size_t most_bytes)
       : event_kind_(event_kind), done_kind_(done_kind), most_bytes_(most_bytes) {}
 
-  // A record of an earlier daemon, in the order of its state; others are ignored.
+  // Restores a record of an earlier daemon. Call in the order of its state; other kinds are
+  // ignored.
   void restore(uint32_t kind, std::string_view payload);
-  // Returns what counts the restored events that are in the journal at `path` after all: a
-  // transaction was committed, and the daemon was killed before it could note that. Any thread may
-  // call it, when no other process writes to the journal any more. From now on forward() waits for
-  // drop_written(), unless nothing was restored.
+  // Returns a function that counts the restored events that are already in the journal at `path`:
+  // their transaction was committed, and the daemon was killed before it recorded that. Any thread
+  // may call the function, when no other process writes to the journal any more. From now on
+  // forward() waits for drop_written(), unless no events were restored.
   std::function<uint64_t()> count_written(std::string path);
-  // Removes so many restored events; does nothing if it was called before.
+  // Removes the first `count` restored events; only the first call has an effect.
   void drop_written(uint64_t count);
-  // Whether the earlier daemon had events that were not in its state, or cannot be read there.
+  // Whether the earlier daemon had events that are missing or unreadable in its state.
   bool lacks_some() const { return lacks_some_ || malformed_; }
   // CLOCK_REALTIME of the last event; 0: there is none.
   int64_t last_time_ns() const;
 
   void add(const knell_event& event);
-  // Appends what has changed, or everything, to the state.
+  // Appends the changes, or everything, to the state.
   void save(handover::State& state, bool whole);
-  // After the commit: passes the events on. What did not fit is one lost event at a time: the next
-  // one follows when that is done.
+  // Passes the events to the recorder; call after the commit. Events that did not fit are counted
+  // in one lost event at a time; the next lost event follows when that one is done.
   void forward(journal::Recorder& recorder);
   // The number of events passed to the recorder whose transaction is over.
   void set_done(uint64_t done);
@@ -65,17 +66,18 @@ class JournalBacklog {
 
   const uint32_t event_kind_, done_kind_;
   const size_t most_bytes_;
-  std::deque<Entry> entries_;  // in their order: first those that the recorder has
+  std::deque<Entry> entries_;  // in order; the entries that the recorder has come first
   size_t bytes_ = 0;
-  size_t forwarded_ = 0;  // the first entries, which the recorder has
-  size_t saved_ = 0;      // the first entries, which the state has
+  size_t forwarded_ = 0;  // number of entries that the recorder has, at the front
+  size_t saved_ = 0;      // number of entries that the state has, at the front
   uint64_t next_serial_ = 1;
-  uint64_t done_serial_ = 0;  // of the last entry that was removed
+  uint64_t done_serial_ = 0;  // serial of the last entry that was removed
   bool done_changed_ = false;
-  uint64_t done_ = 0;  // as the recorder counts
+  uint64_t done_ = 0;  // number of done events, as the recorder counts them
   journal::Hole overflow_;
-  uint64_t uncounted_ = 0;        // events of overflow_ that the recorder has not counted
-  uint64_t overflow_serial_ = 0;  // of the last lost event for what did not fit
+  // events in overflow_ that were not passed to Recorder::count_lost() yet
+  uint64_t uncounted_ = 0;
+  uint64_t overflow_serial_ = 0;  // serial of the last lost event for events that did not fit
   bool is_counting_ = false;      // drop_written() must come before forward()
   bool lacks_some_ = false;
   bool malformed_ = false;  // a restored record was ignored

@@ -49,16 +49,17 @@ class JournalBacklogTest : public testing::Test {
   void add(JournalBacklog& backlog, int32_t pid) {
     std::string comm;
     backlog.add(exit_of(pid, comm));
-    comm.assign(comm.size(), '#');  // the copy must not depend on it
+    comm.assign(comm.size(), '#');  // the copy must not point to this string
   }
-  // What the next daemon reads.
+  // Restores the state as the next daemon does.
   JournalBacklog next() {
     JournalBacklog backlog(kEvent, kDone, kMost);
     EXPECT_TRUE(state_->read(
         [&](uint32_t kind, std::string_view payload) { backlog.restore(kind, payload); }));
     return backlog;
   }
-  // `restored`: what this daemon took over; the recorder counts what of it is in the journal.
+  // `restored`: the backlog that this daemon has restored; the recorder counts its events in the
+  // journal.
   std::unique_ptr<journal::Recorder> record(JournalBacklog* restored = nullptr) {
     journal::RecorderOptions options;
     options.store.path = path();
@@ -66,7 +67,7 @@ class JournalBacklogTest : public testing::Test {
         options, [](const std::string&) {}, system_clock(), [this] { progress_.release(); },
         restored == nullptr ? journal::Recorder::CountWritten() : restored->count_written(path()));
   }
-  // As Daemon::serve() does it.
+  // Handles the progress of the recorder as Daemon::on_journal_progress() does.
   void drop_written(JournalBacklog& backlog, journal::Recorder& recorder) {
     std::optional<uint64_t> written;
     while (!(written = recorder.take_progress().written_before)) progress_.acquire();
@@ -90,7 +91,7 @@ class JournalBacklogTest : public testing::Test {
 
   std::filesystem::path folder_;
   std::optional<handover::State> state_;
-  std::counting_semaphore<> progress_{0};  // of all recorders
+  std::counting_semaphore<> progress_{0};  // released by all recorders
 };
 
 TEST_F(JournalBacklogTest, TheNextDaemonWritesWhatThisOneDidNot) {
@@ -125,7 +126,7 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
     add(backlog, 2);
     backlog.save(*state_, false);
     state_->commit();
-    // Killed here: it did not note that 1 is done, and did not pass on 2.
+    // Killed here: the daemon did not record that 1 is done, and did not forward 2.
   }
   JournalBacklog again = next();
   state_->begin_snapshot();
@@ -137,7 +138,7 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
   again.forward(*recorder);
   recorder->flush();
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2}));
-  // And if this one is killed as well:
+  // The next daemon is killed, too:
   add(again, 3);
   again.save(*state_, false);
   state_->commit();
@@ -151,8 +152,9 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
   EXPECT_EQ(written(), (std::vector<int32_t>{1, 2, 3}));
 }
 
-// The daemon before this one was stopped while its writer waited for the disk, and it has not
-// ended: what it writes last is in the file when it gives the journal back, and not before.
+// The daemon before this one was stopped while its writer waited for the disk, and the writer has
+// not ended. Its last events are in the file when it releases the lock of the journal, and not
+// before.
 TEST_F(JournalBacklogTest, WhatTheWriterBeforeWritesLastIsNotWrittenAgain) {
   auto before = record();
   JournalBacklog backlog(kEvent, kDone, kMost);
@@ -217,7 +219,8 @@ TEST_F(JournalBacklogTest, WhatDoesNotFitIsALostEvent) {
   EXPECT_FALSE(next().lacks_some());
 }
 
-// The disk does not answer: what waits stays bounded, however often events are passed on.
+// While the disk does not answer, the number of waiting events stays bounded, however often
+// forward() is called.
 TEST_F(JournalBacklogTest, WhatDoesNotFitIsOneLostEventAtATime) {
   JournalBacklog backlog(kEvent, kDone, 2000);
   auto recorder = record();
@@ -236,7 +239,7 @@ TEST_F(JournalBacklogTest, WhatDoesNotFitIsOneLostEventAtATime) {
   recorder->flush();
   backlog.set_done(kept);
   turn(++pid);
-  EXPECT_EQ(backlog.size(), 1U) << "a lost event for the rest";
+  EXPECT_EQ(backlog.size(), 1U) << "one lost event counts the rest";
   recorder->flush();
   EXPECT_EQ(written().size(), kept + 1);
 }

@@ -13,8 +13,8 @@
 
 namespace knell::daemon {
 
-// Writes events of the journal into one frame for a client, with their cursors, and without what
-// the client may not see.
+// Writes events of the journal into one frame for a client, with their cursors, and without the
+// data that the client may not see.
 class JournalFrame {
  public:
   // Appends to `out`. The arguments must outlive it.
@@ -26,8 +26,8 @@ class JournalFrame {
         scope_(scope),
         details_(details),
         encoder_(encoder) {}
-  // Changes the event; `seq` of it is that of the journal. False: the frame is full, and nothing
-  // was added.
+  // Adds an event and changes it in place; its `seq` is that of the journal. False: the frame is
+  // full, and nothing was added.
   bool add(knell_event& event);
   bool empty() const { return frame_.empty(); }
   void finish() { frame_.finish(); }

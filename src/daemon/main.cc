@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The process of the daemon: options, the listening socket, privileges, and one sd-event loop. The
-// order of the start matters. First the socket is opened, before anything slow, so that clients
+// order of the start matters. First the socket is opened, before any slow step, so that clients
 // wait and do not fail. Then the sources are opened with all privileges. Then privileges are
 // dropped. Only then is data of clients read.
 #include <fcntl.h>
@@ -57,8 +57,8 @@ void raise_descriptor_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warning("cannot raise the limit on open files");
 }
 
-// The OOM killer should kill the daemon last, because it reports the other victims. Under systemd
-// the unit sets the same score.
+// Makes the daemon the last victim of the OOM killer, because it reports the other victims. Under
+// systemd the unit sets the same score.
 void spare_from_oom_killer() {
   constexpr std::string_view kScore = "-900";
   if (::geteuid() != 0) return;
@@ -89,8 +89,8 @@ void apply(ReadConfig& read) {
       *limit >> 20, config.limits.memory_bytes >> 10, config.journal.queue_bytes >> 10);
 }
 
-// One run of the daemon. The loop calls its handlers; `error_` is set if it ends because of an
-// error.
+// One run of the daemon. The loop calls the handlers; `error_` is set if the loop ends because of
+// an error.
 class Process {
  public:
   Process(const Options& options, handover::Keeper keeper) : options_(options) {
@@ -199,8 +199,9 @@ Result<void> Process::start(const Config& config) {
   log_info("knelld {} listens on {}, {}", KNELL_VERSION, listening_.path, summary_);
   if (!config.journal.enabled)
     log_info(
-        "no journal is written: [journal] enabled is false, or this knelld has another socket and "
-        "the default [journal] path");
+        "no journal is written: [journal] enabled is false, or knelld runs with --socket and the "
+        "default "
+        "[journal] path");
   notify_ready();
   handover_.keeper.flush(kNotifyMs);
   return {};
@@ -252,7 +253,7 @@ void Process::reload() {
   handover_.keeper.notify("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now_us));
   auto read = configuration(options_);
   if (!read) {
-    log_error("{}\nthe old configuration stays in use", read.error().message());
+    log_error("{}\nthe old configuration is still used", read.error().message());
   } else {
     apply(*read);
     if (const auto done = daemon_->reload(read->config); !done) {
@@ -289,7 +290,7 @@ Result<void> serve(const Options& options) {
     if (served) served = process.run();
     ended = process.stop();
   }
-  // A thread must not run on while exit(3) destroys what it uses.
+  // Without this, a thread could run while exit(3) destroys objects that it uses.
   if (!ended) ::_exit(report(served));
   return served;
 }
@@ -310,7 +311,8 @@ int check_config(const Options& options) {
   return print(text + "ok\n");
 }
 
-// This program with the same options, from its file: an upgrade may have replaced that.
+// The command of this program with the same options, by its path: an upgrade may have replaced the
+// file.
 std::vector<std::string> supervised_command(const std::vector<std::string>& words) {
   std::array<char, PATH_MAX> path{};
   const ssize_t bytes = ::readlink("/proc/self/exe", path.data(), path.size());

@@ -6,8 +6,8 @@
 // the source adds the uid and the namespace pids of each event's process (Interest::owners and
 // namespaces).
 //
-// The connector does not report the pids of a child in its namespaces, and the child may be gone
-// when they are read in /proc. bpf reports them. So the pipeline of threads, if its source is the
+// The connector does not report the pids of a child in its namespaces, and the child may have ended
+// before they are read in /proc. bpf reports them. So the pipeline of threads, if its source is the
 // connector, reads the births of the pipeline of processes.
 #include "daemon/pipeline.h"
 
@@ -24,7 +24,8 @@ namespace {
 
 // Limits memory, since the CPU number is read from a datagram
 constexpr uint32_t kMostCpus = 1U << 16;
-constexpr size_t kMostBirths = 65'536;  // chosen, not measured: more are reported as lost
+// chosen, not measured: further births are reported as lost
+constexpr size_t kMostBirths = 65'536;
 
 }  // namespace
 
@@ -45,10 +46,9 @@ Result<void> Pipeline::open(const filter::Interest& interest, const filter::Late
 Result<void> Pipeline::set_interest(const filter::Interest& interest,
                                     const filter::Latency& latency) {
   if (interest.roots.size() > process::RootSet::kMost)
-    return say(
-        ENOSPC,
-        "under: all listeners of the daemon together can name at most 64 processes, and name "
-        "them now; try again later");
+    return say(ENOSPC,
+               "under: all listeners of the daemon together can name at most 64 processes, and "
+               "this limit is reached; try again later");
   const bool fresh = feed_ == nullptr;
   if (fresh) KNELL_TRY(open(interest, latency));
   feed_->set_latency(latency);
@@ -57,7 +57,7 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest,
     return asked;
   }
   interest_ = interest;
-  unsaved_ = true;  // for example, which programs are attached
+  unsaved_ = true;  // for example, the set of attached programs
   latency_ = latency;
   roots_ = interest.roots;
   shown_ = event::types_of(interest.mask) | KNELL_EVENT_LOST;
@@ -88,7 +88,7 @@ Result<void> Pipeline::read() {
   return publish_batch(feed_->read());
 }
 
-// Stops at events newer than the start of the call. Otherwise it might never end, if events come
+// Stops at events newer than the start of the call. Otherwise it might never end, if events arrive
 // faster than they are read.
 Result<void> Pipeline::read_now() {
   const uint64_t until = clock_.monotonic_ns();
@@ -177,7 +177,7 @@ void Pipeline::on_thread_event(const event::Raw& original, const source::Owner& 
   hub_.publish(published, filter::RootBits(roots_, 0));
 }
 
-// Lost events use up sequence numbers, so that clients that check the numbers notice the loss.
+// Lost events use up sequence numbers, so that clients that check the numbers detect the loss.
 void Pipeline::publish_lost(const event::Raw& raw) {
   const uint64_t count = raw.u.lost.counted ? std::max<uint64_t>(raw.u.lost.count, 1) : 1;
   for (uint32_t& number : numbers_) number += static_cast<uint32_t>(count);
@@ -272,7 +272,7 @@ process::Births::Read Pipeline::read_births(const PassBirth& pass) {
   return {.complete = failed_ && interest_.namespaces && !lost, .lost = lost};
 }
 
-// ---------------------------------------------------------------------------------------- others
+// -------------------------------------------------------------------------------- other functions
 
 bool Pipeline::scan_some(ScanBudget& budget) {
   return feed_ == nullptr || feed_->scan_some(budget);

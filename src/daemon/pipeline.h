@@ -32,17 +32,18 @@ class Pipeline final : public process::Births, private source::Sink {
   using OnEvent = std::function<void(event::Batch&, event::Slot&)>;
 
   // `births`: the pipeline whose births in pid namespaces are used, if its source reports them; may
-  // be null. Of `options` only those that the configuration has are used.
+  // be null. Only those `options` that the configuration has are used.
   Pipeline(Level level, const source::SourceOptions& options, hub::Hub& hub, OnEvent on_event,
            Pipeline* births = nullptr);
 
-  // The feed is kept for the next daemon, and that of the earlier one is taken over; see
-  // source::Kept. Call it before set_interest().
+  // Keeps the feed for the next daemon, and takes over the feed of the earlier one; see
+  // source::Kept. Call before set_interest().
   void keep_in(source::Kept* kept) { kept_ = kept; }
-  // Appends to the state what has changed; to be followed by saved() when that is committed.
+  // Appends the changes to the state. Call saved() when they are committed.
   void save(bool whole);
   void saved();
-  // The numbers of datagrams, if they have changed or with `whole`; and takes them over.
+  // Returns the sequence numbers of datagrams, if they have changed or if `whole`, and marks them
+  // as saved.
   std::string take_numbers(bool whole);
   void restore_numbers(std::string_view saved);
   // Publishes a lost event: the number of lost events is unknown.
@@ -56,7 +57,7 @@ class Pipeline final : public process::Births, private source::Sink {
   // Closes a feed that failed, and publishes a lost event to its listeners.
   void close_after_failure();
   bool is_open() const { return feed_ != nullptr; }
-  // The descriptor to poll. Another one after each open().
+  // The descriptor to poll. Changes with each open().
   int fd() const { return feed_->fd(); }
   // Reads new events and publishes them. Errors: the source failed, call close() or
   // close_after_failure().

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// All or nothing: the programs, the clients and the state belong together. What cannot be used is
-// dropped from the store.
+// All or nothing: the programs, the clients and the state belong together. Descriptors that cannot
+// be used are removed from the keeper.
 #include "daemon/restart.h"
 
 #include <fmt/format.h>
@@ -21,14 +21,13 @@ namespace {
 
 constexpr const char* kState = "state";
 constexpr const char* kClients = "client.";
-// How the names of what the sources store begin.
+// Prefixes of the names under which sources store descriptors.
 constexpr std::array kOfSources{"bpf.", "netlink."};
-// Beside the queues: clients, held records, and what is written between two snapshots. Chosen, not
-// measured; memory is taken as it is used.
+// Memory in addition to the queues: clients, held records, and the records between two snapshots.
+// Chosen, not measured; pages are allocated only when they are used.
 constexpr size_t kBeside = size_t{128} << 20;
 
-// Changes with every change of the formats of records; the kernel's records have a hash of their
-// own.
+// Increment with every change of a record format; the kernel's records have their own hash.
 constexpr uint64_t kFormats = 2;
 
 handover::State::Identity identity_here() {
@@ -113,9 +112,10 @@ void Restart::finish(size_t clients, size_t failed_clients, bool threads) {
   report.lost = processes_.outcome != Outcome::kAdopted;
   report.lost_threads = threads && threads_.outcome != Outcome::kAdopted;
   if (!unusable_.empty())
-    report.text = unusable_ + "; clients have to connect again";
+    report.text = unusable_ + "; clients must reconnect";
   else if (processes_.outcome == Outcome::kNew)
-    report.text = "the source of events took nothing over, so the events of the meantime were lost";
+    report.text =
+        "the source of events could not be taken over, so the events during the restart were lost";
   else
     report.text = processes_.why;
   if (report.lost_threads) report.text += "; events of threads were lost: " + threads_.why;

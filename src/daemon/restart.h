@@ -16,36 +16,39 @@
 
 namespace knell::daemon {
 
-// What a daemon takes over from the one that ran before it. Order: begin(); the clients are
-// restored and the sources opened; finish(); forget() when all of it is saved again.
+// The state and descriptors that a daemon takes over from the one before it. Order: begin();
+// restore the clients and open the sources; finish(); forget() when everything is saved again.
 class Restart {
  public:
   // The kinds of the daemon's records in handover::State.
-  static constexpr uint32_t kProcesses = server::kFirstOfDaemon;    // of the source of processes
-  static constexpr uint32_t kNumbers = server::kFirstOfDaemon + 1;  // of datagrams, u32 by CPU
-  static constexpr uint32_t kThreads = server::kFirstOfDaemon + 2;  // of the source of threads
-  static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;  // of JournalBacklog
+  // kProcesses and kThreads: records of these sources; kNumbers: sequence numbers of datagrams, u32
+  // by CPU; kJournalEvent: records of JournalBacklog.
+  static constexpr uint32_t kProcesses = server::kFirstOfDaemon;
+  static constexpr uint32_t kNumbers = server::kFirstOfDaemon + 1;
+  static constexpr uint32_t kThreads = server::kFirstOfDaemon + 2;
+  static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;
   static constexpr uint32_t kJournalDone = server::kFirstOfDaemon + 4;
 
-  // Reads the state that was stored, and makes a new one if there is none that can be used. If the
-  // keeper stores nothing, there is no state. `handover` must outlive it.
+  // Reads the stored state, and creates a new one if there is none or it cannot be used. Without a
+  // keeper there is no state. `handover` must outlive this object.
   static Restart begin(handover::Handover& handover, const Config& config);
   Restart(Restart&& other) noexcept = default;
 
   handover::Handover& handover() { return *handover_; }
   source::Kept& processes() { return processes_; }
   source::Kept& threads() { return threads_; }
-  // This process ends, and the next one goes on with the sources.
+  // This process ends, and the next one continues with the sources.
   void leave() { processes_.leaving = threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
 
   JournalBacklog& journal() { return journal_; }
 
-  // Logs what became of it, and drops what no source took over. `threads`: that source is open.
+  // Logs the result, and removes the descriptors that no source took over. `threads`: the source of
+  // threads is open.
   void finish(size_t clients, size_t failed_clients, bool threads);
-  // The daemon before this one was stopped `away_ns` ago; of the processes that were alive so many
-  // ended since, and the journal gets the exits of so many.
+  // The daemon before this one was stopped `away_ns` ago. `ended` of the living processes have
+  // ended since, and the exits of `stored` of them are in the journal.
   void add_stop(uint64_t away_ns, size_t ended, size_t stored);
   // Frees the memory of the records.
   void forget();
@@ -64,7 +67,8 @@ class Restart {
       : handover_(&handover),
         processes_{.handover = handover, .kind = kProcesses},
         threads_{.handover = handover, .kind = kThreads, .socket = "netlink.threads"},
-        journal_(kJournalEvent, kJournalDone, 2 * config.journal.queue_bytes) {}  // of the recorder
+        // queue of the recorder
+        journal_(kJournalEvent, kJournalDone, 2 * config.journal.queue_bytes) {}
   Result<void> adopt(const handover::State::Identity& identity);
   Result<void> read();
 
@@ -73,8 +77,8 @@ class Restart {
   server::SavedClients clients_;
   JournalBacklog journal_;
   std::string numbers_;
-  bool any_ = false;      // something was stored
-  std::string unusable_;  // why the state was not used; empty: it was
+  bool any_ = false;      // there are descriptors of an earlier daemon
+  std::string unusable_;  // why the state was not used; empty: it was used
   std::optional<Report> report_;
 };
 

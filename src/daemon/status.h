@@ -16,21 +16,21 @@
 namespace knell::daemon {
 
 // The status of the daemon, as `knell status` shows it. Plain data. It depends on the client that
-// asks: one that may not see all processes gets the totals, and the listeners of its own user.
-// docs/status.md describes each field; the JSON has the same names. nullopt (unknown) is null in
-// JSON.
+// requests it: a client that may not see all processes gets the totals and the listeners of its own
+// user. docs/status.md describes each field; the JSON has the same names. nullopt (unknown) is null
+// in JSON.
 struct Status {
   static constexpr size_t kMostPredicatesText = 256;  // bytes shown; chosen, not measured
   struct Source {
     std::string name;   // "bpf", "connector"
     bool used = false;  // some events come from this source now
-    // what it is used for: "events of processes"; or why it is not used
+    // the purpose of the source: "events of processes"; or why it is not used
     std::string why;
     uint32_t types = 0;                // mask of the event types that come from it now
     uint64_t buffer_bytes = 0;         // the kernel's buffer for unread events
     uint64_t received = 0;             // events read from it
-    std::optional<uint64_t> lost = 0;  // nullopt: some, the number is unknown
-    // `lost` by the mask of the types that the events may be of
+    std::optional<uint64_t> lost = 0;  // nullopt: events were lost, their number is unknown
+    // `lost` by the mask of the types that the lost events may have
     std::vector<std::pair<uint32_t, uint64_t>> lost_by_types;
     uint64_t recovered = 0;  // events that were lost and recovered
     uint64_t repaired = 0;   // times the connector stopped sending and was repaired
@@ -43,7 +43,7 @@ struct Status {
   enum class Protocol { kCompat, kNative };
   struct Listener {
     uint64_t id = 0;  // number of the connection since the start of the daemon
-    pid_t pid = 0;    // in the daemon's namespace; 0 if the client that asks is in another one
+    pid_t pid = 0;    // in the daemon's namespace; 0 if the requesting client is in another one
     uid_t uid = 0;
     std::string user;  // empty: no name
     std::string comm;  // any bytes
@@ -87,44 +87,45 @@ struct Status {
   struct Journal {
     std::string path;
     std::string state;    // "opening", "working", "slow", "failing"
-    std::string problem;  // why it is slow or failing; empty: it is not
-    std::string id;       // of the journal; empty: not open yet
-    uint32_t mask = 0;    // of the events that are written
+    std::string problem;  // why it is slow or failing; otherwise empty
+    std::string id;       // id of the journal; empty: it is not open yet
+    uint32_t mask = 0;    // mask of the events that are written
     uint64_t written = 0;
     uint64_t lost_queue = 0;  // events dropped because the queue was full
     uint64_t lost_disk = 0;   // the same, while writes failed
     uint64_t commits = 0;
-    uint64_t bytes = 0;  // of the file's pages in use
+    uint64_t bytes = 0;  // size of the pages in use
     uint64_t queued_bytes = 0;
     int64_t oldest_seq = 0, next_seq = 0;
-    std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME, about; nullopt: there are no events
+    std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME, approximate; nullopt: there are no events
   };
 
   struct Restart {
     bool lost = false;          // events were lost
     uint64_t clients = 0;       // connections that were kept
     uint64_t clients_lost = 0;  // connections that could not be kept
-    std::string text;           // what was taken over, or why not
+    std::string text;           // what was taken over, or why nothing was
   };
 
   struct Durable {  // a durable listener, with or without a connection
     std::string name;
     uid_t uid = 0;  // its owner
     std::string user;
-    pid_t pid = 0;  // of the process that uses it; 0: none does
+    pid_t pid = 0;  // the process that uses it; 0: none
     uint32_t mask = 0;
-    std::string predicates;            // as in Listener
-    std::string cursor;                // of the last event that was acknowledged
-    uint64_t pending = 0;              // events in the journal that are not acknowledged
-    bool pending_exact = true;         // false: at most so many
-    std::optional<int64_t> oldest_ns;  // CLOCK_REALTIME: of these the oldest is not older
-    uint64_t in_flight = 0;            // events that were sent and are not acknowledged
+    std::string predicates;     // as in Listener
+    std::string cursor;         // the last acknowledged event
+    uint64_t pending = 0;       // events in the journal that are not acknowledged
+    bool pending_exact = true;  // false: `pending` is an upper bound
+    // CLOCK_REALTIME: a lower bound for the oldest of these events
+    std::optional<int64_t> oldest_ns;
+    uint64_t in_flight = 0;  // events that were sent and are not acknowledged
     uint64_t redelivered = 0;
-    uint64_t failed = 0;   // reported by the listener
+    uint64_t failed = 0;   // number of failures reported by the listener
     uint64_t dropped = 0;  // pending events that the retention deleted
     bool dropped_exact = true;
-    int64_t used_ns = 0;                // CLOCK_REALTIME
-    std::optional<int64_t> expires_ns;  // CLOCK_REALTIME; nullopt: it is in use
+    int64_t used_ns = 0;                // CLOCK_REALTIME of the last use
+    std::optional<int64_t> expires_ns;  // CLOCK_REALTIME; nullopt: the name is in use
   };
 
   std::string version;
@@ -149,8 +150,8 @@ struct Status {
   std::vector<User> users;
   Config::Limits limits;
   Memory memory;
-  std::optional<Journal> journal;  // nullopt: nothing is written
-  std::optional<Restart> restart;  // nullopt: no earlier daemon left anything
+  std::optional<Journal> journal;  // nullopt: no journal is written
+  std::optional<Restart> restart;  // nullopt: no earlier daemon left a state or descriptors
   std::vector<Durable> durable;    // of this user; of all users for one that may see everything
   std::vector<Exits> exits;        // counts of the events in `count` of the configuration
   uint64_t nonzero_exits = 0;      // the sum of `exits` without those with status 0

@@ -1,15 +1,15 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// While no knelld runs and nothing keeps its tracing programs (systemctl stop), exits are seen by
-// nobody. So a knelld that is stopped leaves a list of the processes that are alive, in a file
-// beside the journal, and the next one compares it with the machine before it opens its sources: a
-// process that is gone has ended meanwhile. Its exit goes into the journal. A process that began
-// and ended meanwhile is known to nobody; the lost event without a count stands for these.
+// While no knelld runs and its tracing programs are not kept (systemctl stop), exits are not
+// reported. So a knelld that is stopped writes a list of the living processes to a file beside the
+// journal. The next knelld compares the list with /proc before it opens its sources: a process that
+// is missing has ended meanwhile, and its exit is added to the journal. A process that started and
+// ended meanwhile is not detected; the lost event without a count stands for these processes.
 //
-// The file is a recording (docs/recording_format.md) of the exits that will be reported if the
-// processes are gone. It counts for the boot and the pid namespace in which it was made. It is
-// removed when it is read: a knelld that is killed later has reported exits since.
+// The file is a recording (docs/recording_format.md) of the exits to report if the processes have
+// ended. It is valid for the boot and the pid namespace in which it was made. It is removed when it
+// is read, because a knelld that is killed later has reported exits since.
 #include "daemon/stopped_processes.h"
 
 #include <fcntl.h>
@@ -33,8 +33,8 @@
 namespace knell::daemon {
 namespace {
 
-// Chosen, not measured: 10,000 processes with arguments of ordinary length; of further ones the
-// arguments are left out, and at twice the size the list ends.
+// Chosen, not measured: 10,000 processes with arguments of usual length. The arguments of further
+// processes are omitted, and the list ends at twice this size.
 constexpr size_t kMostBytes = size_t{16} << 20;
 
 std::string namespace_text() {

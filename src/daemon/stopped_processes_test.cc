@@ -68,7 +68,7 @@ class StoppedProcessesTest : public testing::Test {
     process::LiveKernelProcesses kernel;
     return take_ended_meanwhile(path(), kernel, system_clock());
   }
-  // The exit of the child; others of the machine may have ended, too.
+  // The exit of the child; other processes of the machine may have ended, too.
   std::optional<knell_event> exit_of(int32_t pid, uint64_t start) {
     const auto taken = take();
     EXPECT_TRUE(taken) << taken.error().message();

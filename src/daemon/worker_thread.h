@@ -14,17 +14,17 @@
 
 namespace knell::daemon {
 
-// A thread that serves requests one after the other, for work that may wait for the disk.
+// A thread that handles requests one after the other, for work that may block on the disk.
 template <class Request, class Answer>
 class WorkerThread {
  public:
-  // The thread calls `serve` with each request, and `on_answer` when take() has its answer.
+  // The thread calls `serve` with each request, and `on_answer` when take() has the answer.
   WorkerThread(const char* name, std::function<Answer(const Request&)> serve,
                std::function<void()> on_answer)
       : serve_(std::move(serve)),
         on_answer_(std::move(on_answer)),
         thread_(name, [this] { run(); }) {}
-  // Waits for the request that is being served.
+  // Waits for the current request.
   ~WorkerThread() { request_stop(); }
   WorkerThread(const WorkerThread&) = delete;
   WorkerThread& operator=(const WorkerThread&) = delete;
@@ -36,7 +36,7 @@ class WorkerThread {
     }
     wake_.notify_one();
   }
-  // Lets the thread end after the request that is being served.
+  // Makes the thread end after the current request.
   void request_stop() {
     {
       const std::lock_guard lock(mutex_);
@@ -44,12 +44,12 @@ class WorkerThread {
     }
     wake_.notify_one();
   }
-  // Waits for that until the deadline. false: it is still being served, and this object must not be
-  // destroyed.
+  // Waits for the end of the thread until the deadline. false: the current request is not finished,
+  // and this object must not be destroyed.
   bool await_end(std::chrono::steady_clock::time_point deadline) {
     return thread_.await_end(deadline);
   }
-  // The answers that were not taken yet, in the order of their requests.
+  // Returns the answers since the last call, in the order of their requests.
   std::vector<Answer> take() {
     const std::lock_guard lock(mutex_);
     return std::exchange(answers_, {});
@@ -79,7 +79,7 @@ class WorkerThread {
   const std::function<void()> on_answer_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Request> requests_;  // guarded by mutex_, as are the next two
+  std::deque<Request> requests_;  // guarded by mutex_, as are the next two members
   std::vector<Answer> answers_;
   bool stop_ = false;
   WaitableThread thread_;

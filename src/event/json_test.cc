@@ -23,7 +23,7 @@ std::string json(knell_event event) {
   note_presence<kFields>(event);
   std::string out;
   append_json(out, event);
-  // Every object of every test is checked by an independent parser.
+  // An independent parser checks every object of every test.
   EXPECT_EQ(JsonReading::read(out), JsonExpected::of(event)) << out;
   EXPECT_TRUE(out.starts_with('{') && out.find('\n') == std::string::npos) << out;
   return out;

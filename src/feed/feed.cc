@@ -3,13 +3,13 @@
 
 // How a source is polled and drained.
 //
-// fd() is an epoll descriptor that contains the source (while the pacer wants to be woken by it)
-// and one timer for everything that is due at a certain time: pacing, what the source itself has to
-// do then, the health check, and "there is more" (a time in the past). So the caller that polls
-// fd() is woken only when read() has something to do.
+// fd() is an epoll descriptor that contains the source (while the pacer wants wakeups from it) and
+// one timer for everything that is due at a certain time: pacing, work of the source itself, the
+// health check, and "there is more" (a time in the past). So the caller that polls fd() is woken
+// only when read() has something to do.
 //
-// read() does what is due, without waiting, and drains. The batch is the only buffer, of a fixed
-// size: events that do not fit stay in the kernel.
+// read() does the work that is due, without waiting, and drains the source. The batch is the only
+// buffer, of a fixed size: events that do not fit stay in the kernel.
 #include "feed/feed.h"
 
 #include <sys/epoll.h>
@@ -103,13 +103,13 @@ Result<void> Feed::set_interest(const Interest& interest) {
   }
   interest_ = interest;
   set_budget();
-  set_timer();  // something may be due at once
+  set_timer();  // some work may be due immediately
   return {};
 }
 
 void Feed::saved() {
   if (!source_->saved() || more_ || !source_watched_) return;
-  // What came since the drain did not wake the source, since its buffer was not free of the rest.
+  // Events since the drain did not wake the source, since its buffer was not empty.
   more_ = true;
   set_timer();
 }
@@ -131,7 +131,7 @@ Result<void> Feed::add_pid(int32_t pid, uint64_t start, const Interest& interest
   if (interest_ != interest) KNELL_TRY(set_interest(interest));
   KNELL_TRY(source_->add_pid(pid, start));
   recovery_.follow(pid, start);
-  set_timer();  // for the case that it is dead already
+  set_timer();  // in case it has already ended
   return {};
 }
 

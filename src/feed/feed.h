@@ -26,8 +26,8 @@ namespace knell::feed {
 using source::Interest;
 
 // One source of this machine's events, drained at the pace that its listeners request. Used by
-// listeners in a program and by the daemon. See feed.cc. Not thread-safe. Does not block, except in
-// a look-up of user names (process::UserNames).
+// listeners in a program and by the daemon. See feed.cc. Not thread-safe. Does not block, except
+// while it looks up user names (process::UserNames).
 //
 //   open() -> { set_interest() | add_pid() | poll fd(); read(); use and clear batch(); rearm() }*
 class Feed final {
@@ -43,13 +43,13 @@ class Feed final {
   // be empty. Added processes must be added again. Errors: those of open(), then the source is as
   // before, and those of set_interest().
   Result<void> replace_source(const Interest& interest, uint64_t from_ns);
-  // Until then: the source is not watched, and fd() becomes readable at `until_ns`.
+  // Stops polling the source until `until_ns`; then fd() becomes readable.
   void suspend(uint64_t until_ns) {
     watch_source(false);
     alarm_.set(until_ns);
   }
 
-  // Replaces what is wanted, while events are received. Must be called once after open(), too.
+  // Replaces the interest, while events are received. Must be called once after open(), too.
   Result<void> set_interest(const Interest& interest);
   // From now on, set_interest() leaves scans of many processes to scan_some(), and the search for
   // processes under a new root to scan_under_roots(): each does one piece, and returns true when it
@@ -60,18 +60,18 @@ class Feed final {
   void set_latency(const filter::Latency& latency);
 
   // Adds a process whose events are wanted; see Interest::only_added. Its exit is reported even if
-  // it dies before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
+  // it ends before this call returns. `start`: clock ticks since boot, 0: any. Errors: ESRCH.
   Result<void> add_pid(int32_t pid, uint64_t start, const Interest& interest);
-  // Its events are not wanted any more. Errors: those of Source::remove_pid().
+  // Removes an added process. Errors: those of Source::remove_pid().
   Result<void> remove_pid(int32_t pid);
 
   // An epoll descriptor, readable when read() has something to do.
   int fd() const { return epoll_.get(); }
-  // Handles everything whose time has come: draining, health check, scans. The batch must be empty
-  // before; afterwards it has the new events. Errors: the source cannot be used any more; the
-  // events in the batch are valid.
+  // Does all work that is due: draining, health check, scans. The batch must be empty before;
+  // afterwards it has the new events. Errors: the source cannot be used any more; the events in the
+  // batch are valid.
   Result<void> read();
-  // Drains the source, whether or not it is time to. False: the batch could not hold all events.
+  // Drains the source now, even if it is not due. False: the batch could not hold all events.
   Result<bool> read_now();
   event::Batch& batch() { return batch_; }
   // Sets the timer for the next read(). `left`: events remain in the batch, so fd() stays readable.
@@ -88,7 +88,7 @@ class Feed final {
   uint32_t via() const { return via_; }  // enum knell_via
   const source::Source& source() const { return *source_; }
   const Recovery& recovery() const { return recovery_; }
-  // All members of the statistics but `shown`.
+  // All members of the statistics except `shown`.
   knell_stats stats() const;
 
  private:
@@ -107,12 +107,12 @@ class Feed final {
   Alarm alarm_;
   event::Batch batch_;
   process::LiveKernelProcesses kernel_;
-  Recovery recovery_;  // the sink of the source; passes the events on
+  Recovery recovery_;  // the sink of the source; passes the events on to the batch
   source::Output out_;
   std::unique_ptr<source::Source> source_;
   uint32_t via_ = 0;
   source::Pacer pacer_{filter::Latency()};
-  std::optional<filter::Latency> paced_by_;  // what the pacer was made with; empty: nothing yet
+  std::optional<filter::Latency> paced_by_;  // the setting of the pacer; empty: not set yet
   std::optional<Interest> interest_;         // the interest of the last successful set_interest()
   bool scans_later_ = false;
   uint64_t read_until_ns_ = 0;  // all events before this time have been read

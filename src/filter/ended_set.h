@@ -15,10 +15,10 @@ namespace knell::filter {
 class EndedSet {
  public:
   void add(const Ended& ended);  // `ended` has passed check()
-  // `event` is an exit. If its status is unknown only kUnknown matches it.
+  // `event` must be an exit. If its status is unknown only kUnknown matches it.
   bool matches(const knell_event& event) const;
-  // Whether an exit whose details were lost may match: SIGKILL may be that of the out-of-memory
-  // killer.
+  // Whether an exit whose details were lost may match: a SIGKILL may have been sent by the
+  // out-of-memory killer.
   bool may_match(const knell_event& event) const;
   bool has_code(size_t code) const { return codes_[code]; }
   bool has_unknown() const { return unknown_; }

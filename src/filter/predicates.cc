@@ -23,8 +23,9 @@ constexpr size_t kUnitBytes = 255;      // NAME_MAX: the name of a directory in 
 constexpr size_t kPathBytes = 4096;     // PATH_MAX
 constexpr size_t kContainerBytes = 64;  // the SHA-256 in hexadecimal of all known runtimes
 constexpr size_t kTtyBytes = 15;        // of event::tty_name()
-constexpr size_t kComparedAtOnce = 16;  // bytes that are compared in one step; chosen, not measured
-constexpr size_t kFew = 8;  // up to this many a linear search is faster; chosen, not measured
+// bytes that are compared in one step; chosen, not measured
+constexpr size_t kComparedAtOnce = 16;
+constexpr size_t kFew = 8;  // up to this many, a linear search is faster; chosen, not measured
 constexpr size_t kStepsOfRoot = 64;  // cost of a lookup among the roots of all listeners
 
 bool contains(const std::vector<int64_t>& numbers, int64_t number) {
@@ -90,7 +91,7 @@ bool has_lost_details(const knell_event& event) {
   return (event.flags & KNELL_FLAG_DETAILS_LOST) != 0;
 }
 
-// holds() for a text. `lost`: if it is unknown, it was lost. `in(side, text)`: whether `text` is
+// holds() for a string. `lost`: if it is unknown, it was lost. `in(side, text)`: whether `text` is
 // among the values of that side.
 template <class Sides, class In>
 bool holds(const Sides& sides, const knell_string& value, bool lost, In in) {
@@ -266,7 +267,8 @@ bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestr
 bool Predicates::texts_match(const knell_event& event) const {
   if (!texts_used_) return true;
   const bool lost = has_lost_details(event);
-  // The unit and the container are parts of the cgroup: if it is known, so are they.
+  // The unit and the container id are derived from the cgroup path, so they are known if it is
+  // known.
   const bool cgroup_lost = lost && event.cgroup.data == nullptr;
   return holds(comms_, event.comm, lost, has_text<Texts>) &&
          holds(exes_, event.exe, lost, has_text<Texts>) &&

@@ -56,8 +56,8 @@ class NoAncestry final : public Ancestry {
   bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
-// All the predicates of one listener, compiled: plain values are sorted, patterns are globs, ways
-// to end are a set of bits. Copyable; matches() is const and does not allocate.
+// All the predicates of one listener, compiled: plain values are sorted, patterns become globs, and
+// the ways to end become a set of bits. Copyable; matches() is const and does not allocate.
 class Predicates {
  public:
   // Takes time linear in the bytes of `all`, and that of sorting. Errors: EINVAL: as check(),
@@ -101,7 +101,7 @@ class Predicates {
   std::vector<Predicate> values_;
   Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;
-  // Without values that another value of the same side covers.
+  // Without values that are covered by another value of the same side.
   Sides<Texts> cgroups_, containers_;
   Sides<EndedSet> ended_;
 };

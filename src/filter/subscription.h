@@ -21,14 +21,14 @@ enum class Stream : uint8_t {
   kDatagrams   // the same events, as datagrams of the connector
 };
 
-// What one listener asks for. Used on the wire, in the daemon and in the library.
+// The request of one listener. Used on the wire, in the daemon and in the library.
 struct Subscription {
   Stream stream = Stream::kProcesses;
   uint32_t mask = KNELL_EVENT_ALL;  // normalised
   Rule rule = Rule::kReleased;
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
   int64_t latency_ns = KNELL_LATENCY_DEFAULT_NS;
-  int64_t under_load_ns = 0;  // if above latency_ns: the latency while many events come
+  int64_t under_load_ns = 0;  // if above latency_ns: the latency at a high rate of events
   uint32_t args_bytes = 0;    // the maximum size of an event's args; 0: the source's setting
   // Empty if the compiled predicates are stored beside the subscription.
   std::vector<Predicate> predicates = {};

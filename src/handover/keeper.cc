@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A message that could not be sent holds a duplicate of its descriptor, so the caller may close its
-// own at once. The number of waiting messages is bounded by the number of descriptors.
+// own immediately. The number of waiting messages is bounded by the number of descriptors.
 #include "handover/keeper.h"
 
 #include <fcntl.h>
@@ -19,8 +19,9 @@
 namespace knell::handover {
 namespace {
 
-constexpr int kFirst = 3;                 // SD_LISTEN_FDS_START
-constexpr size_t kMostInherited = 65536;  // chosen, not measured: above any LimitNOFILE= of ours
+constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
+// chosen, not measured: above any LimitNOFILE= of our units
+constexpr size_t kMostInherited = 65536;
 
 std::optional<long> number_in(const char* name) {
   const char* text = std::getenv(name);
@@ -105,13 +106,13 @@ Keeper::Sent Keeper::send(const Message& message) const {
     std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
   }
   ssize_t done = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-  // The keeper may have a new socket of this name.
+  // The keeper may have bound a new socket to this name.
   if (done < 0 && (errno == ECONNREFUSED || errno == ENOTCONN) && connect())
     done = ::sendmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL);
-  // ETOOMANYREFS: too many descriptors are in flight to a keeper that does not read.
+  // ETOOMANYREFS: too many descriptors are in flight to a keeper that does not receive them.
   const bool later = done < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS ||
                                   errno == ENOMEM || errno == ETOOMANYREFS);
-  return later ? Sent::kLater : Sent::kYes;  // any other error: there is no keeper any more
+  return later ? Sent::kLater : Sent::kYes;  // any other error: the keeper does not exist any more
 }
 
 void Keeper::post(Message message) {
@@ -123,7 +124,7 @@ void Keeper::post(Message message) {
 void Keeper::store(const std::string& name, int fd, Poll poll) {
   if (!stores()) return;
   UniqueFd held(::fcntl(fd, F_DUPFD_CLOEXEC, kFirst));
-  if (!held) return;  // as if the keeper had refused it
+  if (!held) return;  // behave as if the keeper had refused it
   const char* polled = poll == Poll::kNo ? "\nFDPOLL=0" : "";
   post({.text = "FDSTORE=1\nFDNAME=" + name + polled, .fd = std::move(held)});
 }

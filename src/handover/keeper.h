@@ -26,8 +26,8 @@ namespace knell::handover {
 // in their order, also those that a process sent before it was killed.
 class Keeper {
  public:
-  // Whether the keeper polls the descriptor and drops it when it reports EPOLLHUP or EPOLLERR. Maps
-  // of bpf report EPOLLERR always, and a netlink socket does at an overflow.
+  // Whether the keeper polls the descriptor and drops it when it reports EPOLLHUP or EPOLLERR. bpf
+  // maps always report EPOLLERR, and a netlink socket reports it at an overflow.
   enum class Poll { kNo, kYes };
 
   Keeper() = default;  // stores nothing
@@ -41,21 +41,21 @@ class Keeper {
   // silently. If the keeper is slow, messages wait here until flush().
   void store(const std::string& name, int fd, Poll poll);
   void remove(const std::string& name);
-  // Sends a notification, sd_notify(3), after all that was stored and removed before.
+  // Sends a notification, sd_notify(3), after all earlier messages of store() and remove().
   void notify(const std::string& text);
-  // Sends the messages that wait. Returns whether none is left. `timeout_ms`: waits so long for a
-  // slow keeper; at the start and at the end of a process only.
+  // Sends the waiting messages. Returns whether none is left. `timeout_ms`: how long to wait for a
+  // slow keeper; use it only at the start and at the end of a process.
   bool flush(int timeout_ms = 0);
 
-  // The inherited descriptors. take() removes one of this name from them; empty: there is none.
+  // Removes an inherited descriptor with this name and returns it; empty: there is none.
   UniqueFd take(const std::string& name);
   bool has(const std::string& name) const { return inherited_.contains(name); }
   // The names of inherited descriptors that begin with `prefix` and were not taken.
   std::vector<std::string> names(std::string_view prefix) const;
   size_t inherited() const { return inherited_.size(); }
-  // Removes the inherited descriptors that begin with `prefix` from the store, and closes those
-  // that were not taken. kNotTaken: only these. To be called before others are stored by these
-  // names.
+  // Removes the inherited descriptors that begin with `prefix` from the keeper, and closes those
+  // that were not taken. kNotTaken: only those. Call before other descriptors are stored under
+  // these names.
   enum class Drop { kAll, kNotTaken };
   void drop(std::string_view prefix, Drop which = Drop::kAll);
 
@@ -76,7 +76,8 @@ class Keeper {
   sockaddr_un address_{};
   socklen_t address_bytes_ = 0;
   std::multimap<std::string, UniqueFd, std::less<>> inherited_;
-  std::set<std::string, std::less<>> taken_;  // names of inherited ones that are stored still
+  // names of the taken descriptors that the keeper still has
+  std::set<std::string, std::less<>> taken_;
   std::deque<Message> waiting_;
 };
 

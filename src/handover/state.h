@@ -130,7 +130,7 @@ class State {
   Shared* shared_ = nullptr;
   size_t mapped_ = 0, area_bytes_ = 0;
   uint64_t active_ = 0;  // the area that append() writes to
-  uint64_t end_ = 0;     // of the log, with what is not committed
+  uint64_t end_ = 0;     // end of the log, including uncommitted records
   uint64_t snapshot_bytes_ = 0;
   uint64_t epoch_ = 1;
   bool rewriting_ = false;

@@ -1,17 +1,18 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A parent that holds descriptors. It reads nothing but notifications, from its own child only, and
-// allocates nothing that a peer could make grow beyond kMostStored descriptors.
+// The parent process that holds the descriptors. It reads only notifications, and only from its own
+// child. Its memory is bounded by kMostStored descriptors.
 //
-// It treats a stored descriptor as PID 1 does: it polls it with no events, drops it when it reports
-// EPOLLHUP or EPOLLERR, unless FDPOLL=0 was sent with it, and keeps without polling what epoll
-// refuses. It passes duplicates to the next child and keeps its own. Notifications are read before
-// the child is reaped: what the child sent before it was killed counts.
+// It handles a stored descriptor as PID 1 does: it polls the descriptor with no events, and drops
+// it when it reports EPOLLHUP or EPOLLERR, unless FDPOLL=0 was sent with it. Descriptors that epoll
+// refuses are kept without polling. The next child gets duplicates, and the supervisor keeps its
+// own. Notifications are read before the child is reaped, so messages that the child sent before it
+// was killed are handled.
 //
-// A child that is ready and then dies is started again at once; one that dies before it was ready,
-// after a pause that doubles up to kMostPause. A child that was never ready, or that ends with
-// status 0 or 2 (wrong usage), ends the supervisor.
+// A child that was ready and then dies is restarted immediately. A child that dies before it was
+// ready is restarted after a pause that doubles up to kMostPause. The supervisor ends if a child
+// was never ready, or if a child ends with status 0 or 2 (wrong usage).
 #include "handover/supervisor.h"
 
 #include <fcntl.h>
@@ -58,7 +59,7 @@ struct Stored {
 struct Notification {
   bool store = false, remove = false, polled = true, ready = false;
   std::string name;
-  std::string rest;  // the lines that are not about descriptors
+  std::string rest;  // the lines that do not refer to descriptors
 };
 
 Notification parse(std::string_view text) {
@@ -153,7 +154,7 @@ Result<void> Supervisor::open() {
   return add(epoll_.get(), timer_.get(), kTimerTag, EPOLLIN);
 }
 
-// In the forked child: only this process's memory, so anything may be called.
+// Runs in the forked child, which has one thread and its own memory, so any function may be called.
 void Supervisor::become_child(const std::vector<int>& fds) {
   for (size_t i = 0; i < fds.size(); ++i)
     if (::dup2(fds[i], kFirst + static_cast<int>(i)) < 0) ::_exit(127);  // clears close-on-exec
@@ -222,7 +223,7 @@ void Supervisor::keep(const std::string& name, UniqueFd fd, bool polled) {
 void Supervisor::drop_polled(uint64_t id) {
   const auto found = stored_.find(id);
   if (found == stored_.end()) return;
-  // By hand: epoll forgets a descriptor only with the last duplicate of it.
+  // Explicitly: epoll removes a descriptor only when its last duplicate is closed.
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, found->second.fd.get(), nullptr);
   stored_.erase(found);
 }
@@ -286,7 +287,7 @@ void Supervisor::set_timer(milliseconds after) {
   (void)::timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
 
-// Returns the exit status of the supervisor, if it is to end.
+// Returns the exit status of the supervisor if it has to end.
 std::optional<int> Supervisor::reap() {
   int status = 0;
   if (child_ == 0 || ::waitpid(child_, &status, WNOHANG) != child_) return std::nullopt;
@@ -339,7 +340,8 @@ void end_with_supervisor() {
   const char* supervisor = std::getenv(kSupervisorPid);
   if (supervisor == nullptr) return;
   (void)::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-  if (std::to_string(::getppid()) != supervisor) (void)::raise(SIGTERM);  // it has died already
+  // the supervisor has already died
+  if (std::to_string(::getppid()) != supervisor) (void)::raise(SIGTERM);
 }
 
 Result<int> supervise(const std::vector<std::string>& command) {

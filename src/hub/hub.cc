@@ -9,10 +9,10 @@
 // thousand listeners that want other events cost nothing. A LOST event is the exception: it is
 // compared with every node.
 //
-// Nothing blocks. A listener whose queue is full loses events, and gets a LOST for these only.
-// When all queues together exceed `memory_bytes`, the longest queues are emptied, each into one
-// hole; the queues of listeners that keep up are short and are not touched. Answers have bounds of
-// their own: no event is dropped to make room for an answer.
+// Nothing blocks. A listener whose queue is full loses events, and gets a LOST event for its own
+// losses only. When all queues together exceed `memory_bytes`, the longest queues are emptied, each
+// into one LOST event; short queues of fast listeners are not changed. Answers have separate
+// limits: no event is dropped to make room for an answer.
 #include "hub/hub.h"
 
 #include <algorithm>
@@ -25,8 +25,8 @@
 namespace knell::hub {
 namespace {
 
-// The maximum number of added processes with which a listener may change its stream; chosen, not
-// measured.
+// The maximum number of added processes with which a listener may change its stream; chosen,
+// not measured.
 constexpr size_t kMostMoved = 1024;
 
 uint64_t adder_key(uint32_t ns, int32_t pid) {
@@ -328,7 +328,7 @@ class Hub::EncodingCache {
 
 bool Hub::passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry) {
   const Filter& filter = node.filter;
-  // A datagram: match() of the index has tested its type already
+  // a datagram: match() of the index has already checked its type
   if (event == nullptr) return true;
   if ((event->flags & KNELL_FLAG_RECOVERED) != 0 && !filter.subscription.recover) return false;
   if (filter.subscription.only_added) {
@@ -415,7 +415,7 @@ void Hub::update_queue(Listener& listener, F change) {
   const size_t bytes = queue.bytes(), answer_bytes = queue.answer_bytes();
   const size_t items = queue.size(), answers = queue.answers();
   change(queue);
-  // A decrease wraps around, which unsigned addition makes right.
+  // A decrease wraps around, which is correct in unsigned arithmetic.
   listener.account_->bytes += queue.bytes() - bytes;
   listener.account_->answer_bytes += queue.answer_bytes() - answer_bytes;
   items_ += queue.size() - items;
@@ -457,9 +457,9 @@ void Hub::deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_n
   if (event_bytes() > quotas_.memory_bytes) shed();
 }
 
-// Empties the longest queues until the memory is below its limit. Bytes that other queues share are
-// not freed, so several queues may have to go. A queue below half of an even share is never
-// emptied.
+// Empties the longest queues until the memory is below its limit. Bytes that are shared with other
+// queues are not freed, so several queues may have to be emptied. A queue below half of an even
+// share is never emptied.
 void Hub::shed() {
   const size_t spared = quotas_.memory_bytes / listeners_.size() / 2;
   while (event_bytes() > quotas_.memory_bytes) {
@@ -500,7 +500,7 @@ Result<void> Hub::may_answer(const Listener& listener, size_t bytes) const {
 }
 
 Result<void> Hub::prepare_answer(Listener& listener, size_t bytes) {
-  // A decrease wraps around, which unsigned addition makes right.
+  // A decrease wraps around, which is correct in unsigned arithmetic.
   const auto charge = [&](size_t more) {
     listener.preparing_bytes_ += more;
     listener.account_->answer_bytes += more;

@@ -25,8 +25,8 @@
 
 namespace knell::hub {
 
-// The listeners, their subscriptions and their queues. Belongs to one thread. No call blocks. The
-// cost of an event depends on the number of listeners that want it. See hub.cc.
+// The listeners, their subscriptions and their queues. Used by one thread. No call blocks. The cost
+// of an event depends on the number of listeners that want it. See hub.cc.
 //
 //   connect() -> { subscribe() | unsubscribe() | add() | answer() }* -> disconnect()
 //   publish() for each event; then for each listener of fresh(): send queue(), call popped()
@@ -86,9 +86,9 @@ class Hub {
   void commit_change(Listener& listener, Change change);
   void undo_change(Listener& listener, Change change);
   void unsubscribe(Listener& listener);
-  // Adds a process to a subscription with only_added, or removes it. `pid`: as the listener knows
-  // it. `start`: of the process, in clock ticks since boot; 0: any process with that pid. Errors of
-  // add(): EINVAL, EEXIST, EDQUOT; of remove(): ENOENT.
+  // Adds a process to a subscription with only_added, or removes it. `pid`: in the listener's pid
+  // namespace. `start`: start time of the process, in clock ticks since boot; 0: any process with
+  // that pid. Errors of add(): EINVAL, EEXIST, EDQUOT; of remove(): ENOENT.
   Result<void> add(Listener& listener, int32_t pid, uint64_t start);
   Result<void> remove(Listener& listener, int32_t pid);
 
@@ -104,18 +104,18 @@ class Hub {
   // Queues an ack for all listeners that receive everything, except `requester`, which gets it by
   // answer().
   void publish_ack(const PublishedEvent& published, const Listener& requester);
-  // Queues an answer, never dropped. The caller bounds the answers that wait: for a long one it
-  // calls may_answer() first.
+  // Queues an answer, which is never dropped. The caller limits the waiting answers: before a long
+  // answer it calls may_answer().
   void answer(Listener& listener, std::string_view packet);
-  // Errors: too many bytes of answers wait, EDQUOT of its user, ENOBUFS of all users.
+  // Errors: too many bytes of answers wait: EDQUOT: of this user, ENOBUFS: of all users.
   Result<void> may_answer(const Listener& listener, size_t bytes) const;
-  // An answer of the listener that is being prepared takes `bytes` of memory now; 0: it is done.
-  // Charged as an unread answer. Errors: as may_answer(); then nothing is charged.
+  // Charges the memory of an answer that is being prepared for the listener; 0: the answer is
+  // finished. Charged like an unread answer. Errors: as may_answer(); then nothing is charged.
   Result<void> prepare_answer(Listener& listener, size_t bytes);
-  // Removes the first `count` items of the queue, which were sent.
+  // Removes the first `count` items of the queue, after they were sent.
   void popped(Listener& listener, size_t count);
-  // Calls visit(listener) for each listener that something was queued for since the last call.
-  // visit() must not disconnect a listener.
+  // Calls visit(listener) for each listener with items queued since the last call. visit() must not
+  // disconnect a listener.
   template <class F>
   void fresh(F visit) {
     std::vector<Listener*> now;
@@ -131,14 +131,13 @@ class Hub {
     }
   }
 
-  // From now on the hub notes for changed() what has changed.
+  // From now on the hub records changes for changed().
   void track_changes() { tracks_changes_ = true; }
-  // As if something of this listener had changed.
+  // Marks the listener as changed.
   void touch(Listener& listener) { mark_changed(listener); }
   // Calls visit(listener, resubscribed, added) for each listener whose queue, subscription or added
-  // processes have changed since the last call, but for items that were only removed from the front
-  // of its queue. `added`: the changes of the added processes, in their order; not of an earlier
-  // subscription.
+  // processes have changed since the last call. Removals from the front of a queue do not count.
+  // `added`: the changes of the added processes of the current subscription, in their order.
   template <class F>
   void changed(F visit) {
     for (Listener* listener : std::exchange(changed_, {})) {
@@ -149,10 +148,10 @@ class Hub {
       visit(*listener, resubscribed, added);
     }
   }
-  // Gives a listener that was just connected the queue that it had.
+  // Restores the queue of a listener that was just connected.
   void restore_queue(Listener& listener, std::deque<Queue::Item> items,
                      const Queue::Counts& counts);
-  // The stored bytes of an item of such a queue.
+  // Stores the bytes of an item of such a queue.
   SharedBytes store(std::string_view bytes, bool event) {
     return (event ? store_ : answer_store_).copy(bytes);
   }

@@ -9,12 +9,12 @@
 // nodes. A node has keys of one kind only, so that no event visits it twice; it has several keys of
 // that kind if its filter has alternatives.
 //
-// An exit whose details were lost passes predicates about those that are unknown. So it visits all
-// nodes that are found by such a field; a class lists these nodes once more, since one with several
-// keys must be visited once.
+// An exit whose details were lost passes predicates about unknown fields. So it visits all nodes
+// that are found by such a field. A class has a second list of these nodes, since a node with
+// several keys must be visited only once.
 //
-// Added processes may be many, and they come and go one by one. They are found by pid in one class
-// for all types; match() then asks the node for the type.
+// There may be many added processes, which are added and removed one by one. They are found by pid
+// in one class for all types; match() then asks the node for the type.
 //
 // Scopes come first: a node whose scope is one user or one pid namespace is found by that key only,
 // so no event outside its scope can reach it.
@@ -31,8 +31,8 @@ constexpr std::array<uint32_t, 9> kTypes{
     KNELL_EVENT_FORK, KNELL_EVENT_EXEC,   KNELL_EVENT_UID,  KNELL_EVENT_GID,     KNELL_EVENT_SID,
     KNELL_EVENT_NONE, KNELL_EVENT_PTRACE, KNELL_EVENT_COMM, KNELL_EVENT_COREDUMP};
 // A condition with more alternatives than this gives no keys. If no other condition gives keys, the
-// node is visited for each event of its class: testing the event costs less than inserting so many
-// keys at each subscribe. Chosen, not measured.
+// node is visited for each event of its class: testing the event costs less than inserting the keys
+// at each subscribe. Chosen, not measured.
 constexpr size_t kMostKeys = 128;
 constexpr size_t kExitClass = 9, kFailureClass = 10;
 
@@ -55,7 +55,7 @@ uint64_t MatchIndex::key_of(KeyKind kind, uint64_t value) {
   return static_cast<uint64_t>(kind) << 56 | (value & 0x00ff'ffff'ffff'ffff);
 }
 
-// Texts with equal hashes share a key; the node's predicates compare the text itself.
+// Strings with equal hashes share a key; the node's predicates compare the string itself.
 uint64_t MatchIndex::key_of(KeyKind kind, std::string_view text) {
   return key_of(kind, std::hash<std::string_view>{}(kind == KeyKind::kUnit ? bare(text) : text));
 }
@@ -70,7 +70,7 @@ MatchIndex::Keys MatchIndex::keys_of(const Node& node) {
       else
         keys.emplace_back(kind, key_of(kind, static_cast<uint32_t>(value)));
     }
-    std::ranges::sort(keys);  // "cron" and "cron.service" give one key
+    std::ranges::sort(keys);  // "cron" and "cron.service" have the same key
     keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   };
   const auto few = [](const auto& values) { return !values.empty() && values.size() <= kMostKeys; };
@@ -129,7 +129,7 @@ void MatchIndex::remove_key(Class& in, KeyKind kind, uint64_t key, Node* node) {
   --in.used[static_cast<size_t>(kind)];
 }
 
-// The list of the class for nodes with such keys; nullptr: their kind is not a detail.
+// The list of the class for nodes with such keys; nullptr: the key is not a detail of the process.
 MatchIndex::Nodes* MatchIndex::nodes_by_detail(Class& in, const Keys& keys) {
   if (keys.empty() || !is_detail(keys.front().first)) return nullptr;
   return &in.by_detail[static_cast<size_t>(keys.front().first)];

@@ -45,7 +45,8 @@ inline bool changes_files(const __ptrace_syscall_info& call) {
 enum class Outcome { kFinished, kKilled, kCannotTrace };
 
 // Runs `work` in a child, which is killed at the start of the n-th call of any of its threads that
-// changes a file. `on_sync`: such a call has synced this file. The caller must have one thread.
+// changes a file. `on_sync` is called after a call has synced this file. The caller must have one
+// thread.
 inline Outcome run_until(int n, const std::function<void()>& work,
                          const std::function<void(const std::filesystem::path&)>& on_sync = {}) {
   namespace fs = std::filesystem;
@@ -62,7 +63,7 @@ inline Outcome run_until(int n, const std::function<void()>& work,
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr,
            PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE);
   ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
-  std::map<pid_t, fs::path> synced;  // the file of the call that a thread is in
+  std::map<pid_t, fs::path> synced;  // the file of the current call of each thread
   bool killed = false;
   for (;;) {
     const pid_t thread = ::waitpid(-1, &status, __WALL);

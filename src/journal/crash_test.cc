@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Kills a writer of a journal at its first, second, third, ... system call that changes a file,
-// until it gets to the end; after each kill the journal must have every event that was committed.
-// The same for a loss of power: then the files have what they had at their last fsync(2).
+// until the writer runs to its end. After each kill the journal must have every event that was
+// committed. The same with a loss of power: then each file has the content of its last fsync(2).
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -23,14 +23,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The files as the disk has them: the content at the last sync of each.
+// The files on disk: the content of each file at its last sync.
 class Disk {
  public:
   void on_sync(const fs::path& file) {
     std::ifstream content(file, std::ios::binary);
     synced_[file] = std::string(std::istreambuf_iterator<char>(content), {});
   }
-  // What is not synced is lost, and so is the index of the WAL, which is rebuilt.
+  // Removes unsynced content and the index of the WAL, which is rebuilt.
   void lose_power(const fs::path& folder) const {
     for (const auto& entry : fs::directory_iterator(folder)) {
       const auto synced = synced_.find(entry.path());
@@ -65,7 +65,7 @@ class CrashTest : public ::testing::Test {
       if (::write(commits, &pid, sizeof pid) != sizeof pid) ::_exit(4);
     }
   }
-  // The events in the journal must be consecutive, right, and up to `committed` at least.
+  // The events in the journal must be consecutive, correct, and reach at least to `committed`.
   void check(int committed) {
     auto store = Store::open(options());
     ASSERT_TRUE(store) << store.error().message();
@@ -76,7 +76,7 @@ class CrashTest : public ::testing::Test {
     ASSERT_TRUE(all) << all.error().message();
     const int64_t last = all->empty() ? 0 : all->back().seq;
     EXPECT_GE(last, committed);
-    EXPECT_EQ(last % 60, 0) << "a part of a transaction";
+    EXPECT_EQ(last % 60, 0) << "the journal has a part of a transaction";
     for (size_t i = 0; i < all->size(); ++i) {
       const Seen& one = (*all)[i];
       ASSERT_EQ(one.type, KNELL_EVENT_EXIT);
@@ -84,18 +84,18 @@ class CrashTest : public ::testing::Test {
       EXPECT_EQ(one.comm, "grep");
       EXPECT_EQ(one.seq, all->front().seq + static_cast<int64_t>(i));
     }
-    // The acknowledgement is that of the same commit.
+    // The acknowledgement belongs to the same commit.
     const DurableName* name = store->names().find(1, "n");
     EXPECT_EQ(name == nullptr, last == 0);
     if (name != nullptr) {
       EXPECT_EQ(name->acked, last - 30);
     }
-    // It goes on where it was.
+    // The next events follow without a gap.
     EXPECT_EQ(store->next_seq(), last + 1);
     ASSERT_TRUE(store->append(exit_event(static_cast<int32_t>(last) + 1)));
     ASSERT_TRUE(store->commit());
   }
-  // Kills at every call; `prepare` makes the folder as the writer finds it.
+  // Kills at every call; `prepare` creates the folder for the writer.
   void kill_everywhere(const std::function<void()>& prepare) {
     for (int n = 1;; ++n) {
       SCOPED_TRACE("call " + std::to_string(n));
@@ -116,7 +116,7 @@ class CrashTest : public ::testing::Test {
       if (HasFatalFailure()) return;
       if (outcome == Outcome::kFinished) {
         EXPECT_EQ(committed, 600);
-        EXPECT_GT(n, 60) << "few calls were seen";
+        EXPECT_GT(n, 60) << "too few calls were traced";
         return;
       }
     }
@@ -126,7 +126,7 @@ class CrashTest : public ::testing::Test {
   EveryEvent every_;
   Sync sync_ = Sync::kProcess;
   bool power_fails_ = false;
-  bool damaged_before_ = false;  // the file, when the writer found it
+  bool damaged_before_ = false;  // the file was damaged before the writer opened it
 };
 
 TEST_F(CrashTest, KeepsEveryCommitFromTheFirstCallOn) {
@@ -139,13 +139,13 @@ TEST_F(CrashTest, WithSyncAlwaysKeepsEveryCommitWhenPowerFails) {
   kill_everywhere([] {});
 }
 
-// The last commits may be lost, but none before one that is kept.
+// The last commits may be lost, but no commit before one that is kept.
 TEST_F(CrashTest, WithSyncProcessKeepsThePastWhenPowerFails) {
   power_fails_ = true;
   kill_everywhere([] {});
 }
 
-// A file in which nothing can be saved is moved aside, whatever step that is interrupted at.
+// A file to which nothing can be saved is moved aside, at whatever step this is interrupted.
 TEST_F(CrashTest, MovesADamagedFileAsideAtAnyCall) {
   damaged_before_ = true;
   kill_everywhere([&] {

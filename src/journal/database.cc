@@ -18,7 +18,7 @@ int code_of(sqlite3* database, int result) {
     case SQLITE_FULL:
       return ENOSPC;
     case SQLITE_IOERR:
-      // The errno may be of another call. Some have a meaning of their own in is_refusal().
+      // The errno may belong to another call. is_refusal() treats some values specially.
       return system == ENOSPC || system == EDQUOT ? ENOSPC : EIO;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -36,7 +36,7 @@ int code_of(sqlite3* database, int result) {
       return ENOMEM;
     case SQLITE_ERROR:
     case SQLITE_SCHEMA:
-      return EBADMSG;  // a table or column that should be there is not
+      return EBADMSG;  // a required table or column is missing
     default:
       break;
   }
@@ -116,11 +116,11 @@ Result<Database> Database::open(const std::string& path, Mode mode) {
                                      access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
   opened.database_.reset(database);
   if (result != SQLITE_OK) return error_of(database, result, path);
-  // The file may have been changed on purpose.
+  // An attacker may have changed the file.
   sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  // Readers and the writer never wait for each other, but both wait for whoever recovers the WAL
-  // after a crash.
+  // Readers and the writer never wait for each other, but both wait for a process that recovers the
+  // WAL after a crash.
   sqlite3_busy_timeout(database, 1000);
   sqlite3_wal_hook(database, note_frames, &opened.shared_->wal_frames);
   return opened;

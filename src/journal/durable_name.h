@@ -22,10 +22,10 @@ struct DurableName {
   std::vector<filter::Predicate> predicates = {};  // none of `under`
   int64_t acked = 0;                               // seq: this event and all before it are done
   int64_t created_ns = 0, used_ns = 0;             // CLOCK_REALTIME
-  // Events that it wants, that are not acknowledged, and that the retention has deleted.
+  // Unacknowledged events of the durable listener that the retention has deleted.
   uint64_t dropped = 0;
   uint32_t dropped_types = 0;
-  bool dropped_exact = true;  // false: at most so many
+  bool dropped_exact = true;  // false: `dropped` is an upper bound
 
   uint32_t account = 0;  // the uid whose limit it counts for: owner, or that of which owner is a
                          // subordinate uid
@@ -37,8 +37,8 @@ struct DurableName {
   int64_t excluded_since = 0;
   int64_t delivered = 0;      // seq of the newest event that was sent, as far as it was committed
   uint64_t pending = 0;       // events in the journal that it wants and has not acknowledged
-  bool pending_exact = true;  // false: at most so many
-  int64_t oldest_pending_ns = 0;  // CLOCK_REALTIME: of these the oldest is not older; 0: none
+  bool pending_exact = true;  // false: `pending` is an upper bound
+  int64_t oldest_pending_ns = 0;  // CLOCK_REALTIME: a lower bound for the oldest of them; 0: none
   uint64_t redelivered = 0;       // events that were sent again
   uint64_t failed = 0;            // events that the listener reported as failed
   bool operator==(const DurableName&) const = default;

@@ -224,9 +224,10 @@ Result<void> DurableNames::remove(uint32_t owner, std::string_view name) {
   return {};
 }
 
-// A lost event with what was dropped comes before all events that are left, so an acknowledgement
-// of one of these covers it. An event that was deleted after it was delivered can be acknowledged,
-// too: then `what` says how many of those that were dropped are done. If it does not, nobody knows.
+// The lost event that counts the dropped events is delivered before all remaining events, so the
+// acknowledgement of a remaining event covers it. An event that was deleted after its delivery can
+// be acknowledged, too: then `what` has the number of dropped events that are acknowledged. Without
+// that number the count is not exact.
 Result<void> DurableNames::acknowledge(uint32_t owner, std::string_view name, int64_t seq,
                                        Range journal, int64_t now_ns, const Acknowledged& what) {
   const size_t index = index_of(owner, name);

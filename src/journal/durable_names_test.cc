@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The durable listeners of a journal, by way of its Store.
+// The durable listeners of a journal, through its Store.
 #include "journal/durable_names.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ class DurableNamesTest : public ::testing::Test {
     ASSERT_TRUE(store) << store.error().message();
     store_.emplace(*std::move(store));
   }
-  // One exit in three fails; one in two is of grep, the others of sh.
+  // One exit in three fails; one in two is an exit of grep, the others of sh.
   static knell_event event_of(int pid) {
     knell_event event = exit_event(pid, pid % 3 == 0 ? 0x100 : 0);
     if (pid % 2 != 0) event.comm = bytes("sh");
@@ -33,7 +33,7 @@ class DurableNamesTest : public ::testing::Test {
     for (int pid = first; pid <= last; ++pid) ASSERT_TRUE(store_->append(event_of(pid)));
     ASSERT_TRUE(store_->commit());
   }
-  // So many that the retention deletes the first ones.
+  // Writes enough events for the retention to delete the first ones.
   void write_many(int first) {
     for (int i = 0; i < 60; ++i) write(first + i * 100, first + i * 100 + 99);
   }
@@ -91,7 +91,7 @@ TEST(DurableFilter, WantsAnExitWhoseDetailsWereLost) {
   event.flags = KNELL_FLAG_DETAILS_LOST;
   EXPECT_TRUE(filter->wants(event, 1));
   event.wait_status = 0;
-  EXPECT_FALSE(filter->wants(event, 1)) << "its status is known";
+  EXPECT_FALSE(filter->wants(event, 1)) << "the status is known";
 
   name.every_user = false;
   const auto of_user = DurableFilter::create(name);
@@ -102,7 +102,7 @@ TEST(DurableFilter, WantsAnExitWhoseDetailsWereLost) {
   event.uid = 1000;
   EXPECT_TRUE(of_user->wants(event, 1));
   event.has &= ~uint64_t{KNELL_HAS_UID};
-  EXPECT_FALSE(of_user->wants(event, 1)) << "it may be of another user";
+  EXPECT_FALSE(of_user->wants(event, 1)) << "the process may belong to another user";
 }
 
 TEST_F(DurableNamesTest, AnAcknowledgementOnlyRises) {
@@ -148,7 +148,7 @@ TEST_F(DurableNamesTest, CountWhatRetentionDeletes) {
   EXPECT_EQ(name().dropped, 0U);
 }
 
-// The writer reads of the oldest block how many events it has when it becomes the oldest.
+// When a block becomes the oldest one, the writer reads its number of events.
 TEST_F(DurableNamesTest, CountsTheEventsByWhichTheOldestBlockHasGrown) {
   DurableName every = cleanup();
   every.mask = KNELL_EVENT_EXIT;

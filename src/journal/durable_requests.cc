@@ -43,7 +43,7 @@ Result<void> check_count(const Attach& attach, const DurableNames& names) {
                          "removes one (limits.durable_per_user in knelld.toml)");
 }
 
-// An exclusion that no other name has.
+// An exclusion bit that no other name uses.
 Result<uint32_t> free_exclusion(const DurableNames& names) {
   std::array<bool, kMostExclusions + 1> used{};
   for (const DurableName& name : names.all()) used.at(name.exclusion) = true;
@@ -54,7 +54,7 @@ Result<uint32_t> free_exclusion(const DurableNames& names) {
                          "--exec` does; `knell durable rm NAME` removes one");
 }
 
-// Moves the name to the place where it is to begin.
+// Moves the name to its start position.
 Result<void> place(const Attach& attach, bool is_new, const Store& store, DurableName& name) {
   const int64_t newest = store.next_seq() - 1;
   int64_t acked = newest;
@@ -67,7 +67,8 @@ Result<void> place(const Attach& attach, bool is_new, const Store& store, Durabl
   }
   if (!is_new && acked == name.acked) return {};
   const bool forward = !is_new && acked > name.acked;
-  // What the retention deleted after this place is known as far as it was counted for this name.
+  // Events after this position that the retention has deleted are known as far as they were counted
+  // for this name.
   const int64_t deleted = store.oldest_seq() - 1 - acked;
   if (deleted <= 0) {
     name.dropped = name.dropped_types = 0;
@@ -108,7 +109,7 @@ Result<DurableName> do_attach(const Attach& attach, Store& store, int64_t now_ns
   }
   KNELL_TRY(place(attach, known == nullptr, store, name));
   if (known != nullptr && !same && name.acked < store.next_seq() - 1) {
-    // Other events are pending for it now, at most all.
+    // Other events are pending for it now; all events are the upper bound.
     name.pending =
         static_cast<uint64_t>(store.next_seq() - 1 - std::max(name.acked, store.oldest_seq() - 1));
     name.pending_exact = false;

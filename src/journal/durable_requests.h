@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What the daemon asks the writer of the journal to change in the rows of durable listeners.
+// The requests of the daemon to the writer of the journal, which change the rows of durable
+// listeners.
 #pragma once
 
 #include <knell/knell.h>
@@ -18,7 +19,7 @@
 
 namespace knell::journal {
 
-// A listener attaches to a name: creates it, or replaces what it wants.
+// A listener attaches to a name: creates it, or replaces its mask and predicates.
 struct Attach {
   // Its name, owner, account, mask, predicates, details, every_user, recover.
   DurableName wanted;
@@ -37,28 +38,28 @@ struct Acknowledge {
   int64_t seq = 0;
   Acknowledged what = {};
 };
-// Numbers of a name that may be written later.
+// Counters of a name that may be written later.
 struct Note {
   uint32_t owner = 0;
   std::string name;
   int64_t delivered = 0;                 // seq of the newest event that was sent; 0: unchanged
-  uint64_t redelivered = 0, failed = 0;  // more of them
+  uint64_t redelivered = 0, failed = 0;  // added to the counters
 };
 struct DurableRequest {
-  uint64_t token = 0;  // returned with the answer; 0: no answer is wanted
+  uint64_t token = 0;  // returned with the answer; 0: no answer is needed
   std::variant<Attach, Remove, Acknowledge, Note> what;
 };
 
-// If it is a note, and the last request for its name is one too, adds it to that and returns true.
-// So the number of notes that wait for a slow disk is bounded.
+// If the request is a note, and the last waiting request for its name is a note too, adds it to
+// that and returns true. So the number of notes that wait for a slow disk is bounded.
 bool merge_note(const DurableRequest& request, std::vector<DurableRequest>& waiting);
 
-// Does what is asked, in the current transaction of the store. Returns the row as it is then (of
-// Remove: as it was). Errors: ENOENT there is no such name; EDQUOT, EUSERS too many names; EINVAL a
-// malformed cursor or predicate; ESTALE a cursor of another journal, ERANGE of a later event: the
-// message says what would be right; others: the transaction failed.
+// Applies the request in the current transaction of the store. Returns the resulting row (for
+// Remove: the removed row). Errors: ENOENT there is no such name; EDQUOT, EUSERS too many names;
+// EINVAL a malformed cursor or predicate; ESTALE a cursor of another journal, ERANGE of a later
+// event: the message says what to do; others: the transaction failed.
 Result<DurableName> apply(const DurableRequest& request, Store& store, int64_t now_ns);
-// Whether the error is about the request, so that the transaction goes on.
+// Whether the error is caused by the request, so that the transaction continues.
 bool is_refusal(const Error& error);
 
 }  // namespace knell::journal

@@ -22,7 +22,7 @@ TEST(DurableRequests, NotesOfOneNameAreOne) {
   EXPECT_FALSE(merge_note(note("c", 1, 0), waiting));
 }
 
-// What was asked for the name in between comes first.
+// Requests for the name that came in between must be applied first.
 TEST(DurableRequests, ANoteIsNotMovedBeforeAnotherRequest) {
   std::vector<DurableRequest> waiting{note("a", 7, 1), {.token = 1, .what = Remove{.name = "a"}}};
   EXPECT_FALSE(merge_note(note("a", 9, 2), waiting));

@@ -17,7 +17,7 @@ namespace knell::journal {
 // Events that are missing in one place of the stream.
 struct Hole {
   uint64_t count = 0;
-  bool exact = true;  // false: at least so many are missing, nobody knows how many
+  bool exact = true;  // false: `count` is a lower bound
   uint32_t types = 0;
   uint64_t from_ns = 0, until_ns = 0;  // CLOCK_MONOTONIC
   int64_t from_time_ns = 0, until_time_ns = 0;

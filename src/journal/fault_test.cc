@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Lets the first, second, third, ... allocation or call to the disk that SQLite makes fail, once or
-// from then on, until the journal gets along without a failure. After each, nothing may be missing:
-// what is delivered and what is reported as lost is all that happened. Allocations of knell itself
-// are not part of this: if one fails, knelld ends, which crash_test.cc covers.
+// Makes the first, second, third, ... allocation or disk call of SQLite fail, once or from then on,
+// until no call fails any more. After each run, no event may be missing: it is delivered or
+// reported as lost. Allocations of knell itself are not covered: if one fails, knelld ends, which
+// crash_test.cc covers.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using How = std::tuple<Fault, bool>;  // bool: for good
+using How = std::tuple<Fault, bool>;  // bool: permanently
 
 class FaultTest : public ::testing::TestWithParam<How> {
  protected:
@@ -42,13 +42,13 @@ class FaultTest : public ::testing::TestWithParam<How> {
       const bool fired = work(n);
       if (HasFailure()) return;
       if (!fired) {
-        EXPECT_GT(n, at_least) << "few calls were seen";
+        EXPECT_GT(n, at_least) << "too few calls were made";
         return;
       }
     }
   }
   void arm(int n) { faults_.arm(std::get<Fault>(GetParam()), n, std::get<bool>(GetParam())); }
-  // All that is in the journal, which must be intact and must never have been moved aside.
+  // All events in the journal, which must be intact and must never have been moved aside.
   std::vector<Seen> read() {
     for (const auto& entry : fs::directory_iterator(folder_->path()))
       EXPECT_EQ(entry.path().string().find("damaged"), std::string::npos) << entry.path();
@@ -113,8 +113,8 @@ TEST_P(FaultTest, EveryEventIsStoredOrReportedAsLost) {
   });
 }
 
-// A name has acknowledged what the last commit said, or, where a commit failed, what it would have
-// said.
+// A name has the acknowledgement of the last commit or, if a commit failed, may have the
+// acknowledgement of that one.
 TEST_P(FaultTest, EveryAcknowledgementIsStoredOrFails) {
   fail_everywhere(20, [&](int n) {
     arm(n);
@@ -182,7 +182,7 @@ INSTANTIATE_TEST_SUITE_P(, FaultTest,
                                             ::testing::Bool()),
                          name_of);
 
-// The disk takes nothing while events come: add() returns, and what the queue cannot hold is
+// While the disk does not answer, add() returns, and events that do not fit in the queue are
 // counted.
 TEST(StalledDisk, DoesNotHoldUpThatEventsAreAdded) {
   Faults faults;

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // A position in the journal is the seq of the next event. Each read() begins a transaction, finds
-// the block that has this seq, or the next one, and goes on from there, since the newest block may
-// have grown and the oldest ones may be gone. A seq that no block has is a gap: the block was
-// deleted by the retention while the journal was read, or its checksum does not match.
+// the block that has this seq, or the next one, and continues from there, since the newest block
+// may have grown and the oldest ones may have been deleted. A seq that no block has is a gap: the
+// block was deleted by the retention while the journal was read, or its checksum does not match.
 #include "journal/reader.h"
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 namespace knell::journal {
 namespace {
 
-// Kept, and the highest number of a text. Of one writer's base there are at most 16,384.
+// Limit of the cached strings, and of the number of a string. A writer's base has at most 16,384 of
+// them.
 constexpr size_t kMostTexts = 65'536;
 
 constexpr std::string_view kColumns =
@@ -62,7 +63,7 @@ Result<void> Reader::prepare() {
   return {};
 }
 
-// nullptr: there is no such layout, or it is damaged.
+// nullptr: there is no layout with this id, or it is damaged.
 Result<const Layout*> Reader::layout_of(int64_t id) {
   if (const auto known = layouts_.find(id); known != layouts_.end()) return &known->second;
   KNELL_ASSIGN(Statement select,
@@ -91,7 +92,7 @@ Result<std::string_view> Reader::text(uint64_t number) {
   return std::string_view(texts_.back());
 }
 
-// Bounds the memory. No event may point to the texts any more.
+// Limits the memory. Returned events must not point to the strings any more.
 void Reader::forget_texts() {
   if (texts_.size() <= kMostTexts) return;
   texts_by_number_.clear();
@@ -105,8 +106,8 @@ void Reader::seek(int64_t seq) {
   in_block_ = damaged_ = damage_reported_ = false;
 }
 
-// The times of blocks need not rise: the clock may have been set back. So all blocks between the
-// first and the last one that may have events of this time are read.
+// The times of blocks may go back, when the clock was set back. So all blocks between the first and
+// the last one that may have events of this time are read.
 Result<void> Reader::set_window(int64_t since_ns, int64_t until_ns) {
   since_ns_ = since_ns;
   until_ns_ = until_ns;
@@ -126,7 +127,7 @@ Result<void> Reader::set_window(int64_t since_ns, int64_t until_ns) {
     if (until_ns != INT64_MAX) last_key_ = select.number(1);
     return {};
   }
-  // None yet. Events that follow have a later seq than all there are.
+  // There are no such events yet. Future events have a higher seq than all present ones.
   KNELL_ASSIGN(const int64_t end, database_.number("SELECT max(first_seq+count) FROM block"));
   next_seq_ = end;
   return {};
@@ -161,7 +162,7 @@ Result<bool> Reader::seek_last_some(LastSearch& search, EventFilter& filter) {
   return found.has_value();
 }
 
-// nullopt: the search is not complete.
+// nullopt: the search is not finished.
 Result<std::optional<int64_t>> Reader::find_last(LastSearch& search, EventFilter& filter) {
   blocks_back_.bind(1, next_seq_);
   blocks_back_.bind(2, std::min(last_key_, search.searched_seq - 1));
@@ -191,7 +192,7 @@ Result<std::optional<int64_t>> Reader::find_last(LastSearch& search, EventFilter
 
 // --------------------------------------------------------------------------------------- reading
 
-// Binds the query of the blocks from the position on.
+// Binds the query for the blocks from the position on.
 Result<void> Reader::position() {
   start_.bind(1, next_seq_);
   KNELL_ASSIGN(const bool row, start_.step());
@@ -230,8 +231,8 @@ Result<bool> Reader::open_block(const BlockHead& head, uint64_t checksum) {
   return true;
 }
 
-// Loads the next block that is intact. `lost`: what is missing before it, or at the end of the
-// journal.
+// Loads the next block that is intact. `lost`: the events that are missing before it, or at the end
+// of the journal.
 Result<Reader::Block> Reader::load_block(std::optional<knell_event>& lost) {
   for (;;) {
     KNELL_ASSIGN(const bool row, blocks_.step());
@@ -337,7 +338,8 @@ Result<Reader::Read> Reader::read_on(std::span<knell_event> events, EventFilter&
     const auto wanted = decode(record, filter, events[result.count]);
     if (!wanted && wanted.error().code != EBADMSG) return std::unexpected(wanted.error());
     next_seq_ = block_.seq();
-    // Its texts are damaged, or were deleted by the retention since the block was read.
+    // The strings of the event are damaged, or were deleted by the retention since the block was
+    // read.
     if (!wanted) events[result.count] = lost_event(1);
     next_seq_ = block_.seq() + 1;
     if (!wanted) {

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The thread sleeps while the queue is empty. The first event wakes it. It waits for the latency
-// budget, or until the queue is half full, takes all that is queued, and writes it in one
-// transaction. A transaction that failed is tried again once a second, and its events wait, as do
-// those that follow, in the queue. What the queue cannot hold is counted; a lost event with the
-// count is its last entry.
+// budget, or until the queue is half full, takes all queued events, and writes them in one
+// transaction. A failed transaction is tried again once a second; its events and the following ones
+// wait in the queue. Events that do not fit in the queue are counted; the last entry of the queue
+// is a lost event with the count.
 //
-// A transaction that failed may be in the file all the same, for example if only its fsync(2)
-// failed. Whether it is can be seen when the file has been opened again, by the number of its
-// events. Until then its events are neither written nor to be written.
+// A transaction that failed may be in the file nevertheless, for example if only its fsync(2)
+// failed. The recorder checks this when it has opened the file again, by the number of events.
+// Until then the events of the transaction count neither as written nor as lost.
 #include "journal/recorder.h"
 
 #include <algorithm>
@@ -21,8 +21,8 @@
 namespace knell::journal {
 namespace {
 
-constexpr uint64_t kRetryNs = 1'000'000'000;                // picked
-constexpr uint64_t kMostDamageDelayNs = 3'600'000'000'000;  // picked
+constexpr uint64_t kRetryNs = 1'000'000'000;                // chosen, not measured
+constexpr uint64_t kMostDamageDelayNs = 3'600'000'000'000;  // chosen, not measured
 
 }  // namespace
 
@@ -65,7 +65,7 @@ void Recorder::add(const knell_event& event) {
     queue_.push(event);
     ++added_;
     const uint64_t more = queue_.hole().count - lost;
-    // Who reports a lost event has counted it.
+    // The reporter of a lost event has already counted it.
     if (event.type != KNELL_EVENT_LOST) lost_now() += more;
     wake = !retries_ && (writer_sleeps_ || queue_.is_half_full());
     if (wake) writer_sleeps_ = false;
@@ -126,7 +126,7 @@ void Recorder::run() {
   if (at_end_) at_end_();
 }
 
-// Waits for work. The events of a transaction that failed come before those of the queue.
+// Waits for work. The events of a failed transaction come before those of the queue.
 void Recorder::take(Round& round) {
   std::unique_lock lock(mutex_);
   const auto hurry = [&] { return stop_ || flush_wanted_ != flush_done_; };
@@ -154,7 +154,7 @@ void Recorder::take(Round& round) {
   writing_since_ns_ = clock_.monotonic_ns();
 }
 
-// Returns whether the thread ends: nothing is left that can be written.
+// Returns whether the thread can end: there is nothing left that can be written.
 bool Recorder::finish(const Round& round) {
   const std::lock_guard lock(mutex_);
   if (!round.took_queue && !retries_) return false;
@@ -183,7 +183,8 @@ Result<void> Recorder::apply_all(const std::vector<DurableRequest>& requests) {
   return {};
 }
 
-// The transaction failed: so did all requests. Those that nobody waits for are done later.
+// The transaction failed, and all its requests failed with it. Notes without a waiting client are
+// kept for later.
 void Recorder::answer_all(const std::vector<DurableRequest>& requests, const Error& error) {
   const std::lock_guard lock(mutex_);
   const std::string why = error.code == EAGAIN ? status_.problem : error.message();
@@ -208,7 +209,7 @@ Result<void> Recorder::open() {
   if (age_clock_) store_->set_age_clock(*age_clock_);
   const Store::Replaced& replaced = store_->replaced();
   if (!replaced.moved_to.empty()) {
-    say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was begun");
+    say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was created");
     const Hole unknown{.exact = false,
                        .types = KNELL_EVENT_ALL,
                        .until_ns = now,
@@ -235,14 +236,14 @@ void Recorder::resolve_doubt() {
   if (doubt->has_batch) drop_batch();
 }
 
-// The events of the batch are in the journal.
+// Removes the events of the batch, which are in the journal now.
 void Recorder::drop_batch() {
   batch_.clear();
   batch_bytes_ = 0;
   progress_.done = batch_added_;
 }
 
-// The events that the current transaction has.
+// The number of events in the current transaction.
 uint64_t Recorder::records() const {
   uint64_t count = unwritten_.empty() ? 0 : 1;
   batch_.for_each([&](const knell_event&) {
@@ -303,12 +304,12 @@ void Recorder::on_failure(const Error& error) {
     status_.problem = error.message();
   }
   if (!std::exchange(reported_failure_, true))
-    say_(error.message() + "; until this is repaired events wait, at most " +
+    say_(error.message() + "; until this is repaired, events wait, at most " +
          std::to_string(options_.queue_bytes >> 20) + " MiB, and further ones are lost");
 }
 
-// The next open() moves the file aside: the first time at once. If files are damaged again and
-// again, it waits ever longer, so that the disk is not filled with them.
+// Makes the next open() move the file aside: the first time immediately. If files are damaged
+// repeatedly, the delay grows, so that damaged files do not fill the disk.
 void Recorder::on_damage(const Error& error) {
   const uint64_t now = clock_.monotonic_ns();
   if (store_) {

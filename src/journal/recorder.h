@@ -30,54 +30,55 @@ struct RecorderOptions {
   bool operator==(const RecorderOptions&) const = default;
 };
 
-// Writes events into a journal with a thread of its own. add() belongs to one thread, the others
-// may be called by any. See recorder.cc.
+// Writes events to a journal, in a thread. add() must be called by one thread, the other functions
+// by any. See recorder.cc.
 class Recorder {
  public:
   // Messages for the log; called by the thread of the recorder.
   using Say = std::function<void(const std::string& line)>;
 
-  // Called by the thread of the recorder after each transaction: take_progress() has news.
+  // The recorder's thread calls it after each transaction, when take_progress() has changed.
   using OnProgress = std::function<void()>;
-  // Called once by the thread of the recorder, when it has opened the journal for the first time:
-  // from then on no other process writes to it, and this one has not written yet. Returns how many
-  // events of an earlier process are in the journal, for Progress::written_before.
+  // The recorder's thread calls it once, when it has opened the journal for the first time: from
+  // then on no other process writes to the journal, and this one has not written yet. Returns how
+  // many events of an earlier process are in the journal, for Progress::written_before.
   using CountWritten = std::function<uint64_t()>;
 
   Recorder(RecorderOptions options, Say say, Clock& clock = system_clock(),
            OnProgress on_progress = {}, CountWritten count_written = {});
-  // Writes what is queued and waits until the thread has ended.
+  // Writes the queued events and waits until the thread has ended.
   ~Recorder();
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  // Queues a copy of the event. Never waits for the disk. If the queue is full, the event is
+  // Queues a copy of the event. Never blocks on the disk. If the queue is full, the event is
   // counted as lost.
   void add(const knell_event& event);
-  // Adds to the counts of the status events that were lost before they came to add().
+  // Counts events in the status that were lost before add() was called.
   void count_lost(uint64_t events);
   // Waits until all events that were added before are committed, or an attempt to write them has
   // failed.
   void flush();
-  // Lets the thread write what is queued, call `at_end` and end. Nothing may be added afterwards.
+  // Makes the thread write the queued events, call `at_end` and end. Nothing may be added
+  // afterwards.
   void request_stop(std::function<void()> at_end = {});
-  // Waits for that until the deadline. false: the thread still waits for the disk. Then this object
-  // must not be destroyed, since its thread uses it.
+  // Waits for the end of the thread until the deadline. false: the thread still waits for the disk.
+  // Then this object must not be destroyed, since the thread uses it.
   bool await_end(std::chrono::steady_clock::time_point deadline) {
     return thread_.await_end(deadline);
   }
   // The number of events that were added and are neither committed nor known to be lost.
   uint64_t unwritten() const;
 
-  // Durable listeners. A request is done after the events that were added before it, in the same
-  // transaction; its answer comes when that is committed, or has failed.
+  // Adds a request for a durable listener. It is applied after the events that were added before
+  // it, in the same transaction; its answer follows when that is committed, or has failed.
   void request(DurableRequest request);
   struct Answer {
     uint64_t token = 0;
     Result<DurableName> row;
   };
   struct Progress {
-    std::string id;                        // of the journal; empty: it was not opened yet
+    std::string id;                        // id of the journal; empty: it was not opened yet
     int64_t oldest_seq = 0, next_seq = 0;  // after the last commit
     std::vector<Answer> answers;           // since the last call
     uint64_t done = 0;  // the number of calls of add() whose events are committed or lost
@@ -95,13 +96,13 @@ class Recorder {
     State state = State::kOpening;
     std::string problem;
     std::string id;
-    uint64_t written = 0;  // events committed, with the lost events of the journal
+    uint64_t written = 0;  // committed events, including lost events of the journal
     // Dropped because the queue was full: while the disk was slow, and while writes failed.
     uint64_t lost_queue = 0, lost_disk = 0;
     uint64_t commits = 0;
     uint64_t bytes = 0;         // of the journal
-    uint64_t queued_bytes = 0;  // of events that are not committed
-    uint64_t writing_ns = 0;    // how long the current write has lasted; 0: there is none
+    uint64_t queued_bytes = 0;  // size of the events that are not committed
+    uint64_t writing_ns = 0;    // duration of the current write; 0: there is none
     int64_t oldest_seq = 0, next_seq = 0;
     int64_t oldest_ns = 0;  // CLOCK_REALTIME
   };
@@ -141,7 +142,7 @@ class Recorder {
   std::condition_variable wake_, done_;
   EventQueue queue_;  // guarded by mutex_, as are the members up to status_
   bool writer_sleeps_ = false;
-  bool retries_ = false;  // the last attempt failed: the writer waits for the next one
+  bool retries_ = false;  // the last attempt failed: the thread waits before the next one
   uint64_t writing_since_ns_ = 0;
   uint64_t batch_bytes_ = 0;
   bool stop_ = false;
@@ -150,26 +151,26 @@ class Recorder {
   uint64_t added_ = 0;  // calls of add()
   Status status_;
   std::vector<DurableRequest> requests_;
-  bool hurry_ = false;  // a request waits for its answer
+  bool hurry_ = false;  // the caller of a request waits for the answer
   Progress progress_;
 
-  // Of the thread.
+  // Used by the thread.
   std::optional<Store> store_;
-  EventQueue batch_;                   // of the current transaction, or of the one that failed
-  uint64_t batch_added_ = 0;           // added_ when it was taken
-  std::optional<AgeClock> age_clock_;  // of the last store
-  std::vector<Answer> answers_;        // of the current transaction
-  std::vector<DurableName> names_;     // of a damaged file, for the next one
+  EventQueue batch_;          // events of the current transaction, or of the one that failed
+  uint64_t batch_added_ = 0;  // added_ when the batch was taken
+  std::optional<AgeClock> age_clock_;  // clock of the last store
+  std::vector<Answer> answers_;        // answers to the requests of the current transaction
+  std::vector<DurableName> names_;     // names of a damaged file, for the next one
   uint64_t next_try_ns_ = 0;           // CLOCK_MONOTONIC: when to open the store again
-  std::string damage_;       // why the next open() moves the file aside; empty: it need not
+  std::string damage_;       // why the next open() must move the file aside; empty: it need not
   uint64_t damaged_ns_ = 0;  // CLOCK_MONOTONIC: when a damaged file was last found
   uint64_t damage_delay_ns_ = 0;
-  Hole unwritten_;  // what the file lacks, for the next lost event
-  // Of the last transaction that failed, if the store was closed then.
+  Hole unwritten_;  // the events that the file lacks, for the next lost event
+  // The last failed transaction, if the store was closed then.
   struct InDoubt {
-    std::string id;        // of the journal
-    int64_t next_seq = 0;  // of the journal, if the transaction is in the file after all
-    uint64_t written = 0;  // the events that it has then
+    std::string id;        // id of the journal
+    int64_t next_seq = 0;  // of the journal, if the transaction is in the file nevertheless
+    uint64_t written = 0;  // number of events that the file has then
     bool has_batch = false;
   };
   std::optional<InDoubt> in_doubt_;

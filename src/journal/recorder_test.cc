@@ -40,7 +40,7 @@ TEST(EventQueue, CountsWhatDoesNotFitUntilItIsCleared) {
   for (int pid = 1; pid <= 100; ++pid) queue.push(exit_event(pid));
   knell_event small{};
   small.type = KNELL_EVENT_EXEC;
-  queue.push(small);  // would fit
+  queue.push(small);  // would fit in the queue
   std::vector<knell_event> events;
   queue.for_each([&](const knell_event& event) {
     events.push_back(event);
@@ -86,7 +86,7 @@ class RecorderTest : public ::testing::Test {
     if (!reader) return {};
     return read_all(*reader, every).value_or(std::vector<Seen>());
   }
-  // The events that were read and the counts of the lost ones.
+  // The number of events that were read, plus the counts of the lost events.
   static uint64_t total(const std::vector<Seen>& all) {
     return std::accumulate(all.begin(), all.end(), uint64_t{0}, [](uint64_t sum, const Seen& one) {
       return sum + (one.type == KNELL_EVENT_LOST ? one.lost.value_or(0) : 1);
@@ -95,7 +95,7 @@ class RecorderTest : public ::testing::Test {
 
   TemporaryFolder folder_;
   FakeClock clock_;
-  std::string said_;  // by the thread: read it after flush()
+  std::string said_;  // set by the thread: read it after flush()
   std::unique_ptr<Recorder> recorder_;
 };
 
@@ -179,7 +179,7 @@ TEST_F(RecorderTest, CountsWhatDoesNotFitWhileWritesFail) {
   EXPECT_EQ(all[5].pid, 6);
 }
 
-// No event and no request comes that would make it try.
+// No event and no request wakes the thread.
 TEST_F(RecorderTest, TriesAgainByItself) {
   std::counting_semaphore<> rounds(0);
   recorder_ = std::make_unique<Recorder>(
@@ -273,7 +273,7 @@ TEST_F(RecorderTest, MovesFilesAsideMoreAndMoreSlowly) {
   EXPECT_EQ(write(), Recorder::State::kWorking);
 }
 
-// Without room for the files to grow, as on a full disk.
+// The files have no room to grow, as on a full disk.
 TEST_F(RecorderTest, GoesOnWhenThereIsRoomAgain) {
   make_folder();
   start(options());

@@ -21,7 +21,7 @@ class SharedStrings final : public TextNumbers {
  public:
   static constexpr size_t kMost = 16'384;          // picked: then is_full()
   static constexpr size_t kMostBytes = 2'097'152;  // of all texts
-  static constexpr size_t kMostTextBytes = 1'024;  // longer texts seldom come again
+  static constexpr size_t kMostTextBytes = 1'024;  // longer strings are seldom repeated
   static constexpr size_t kLeastTextBytes = 3;     // a shorter text takes no more than a number
 
   explicit SharedStrings(int64_t base);

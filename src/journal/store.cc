@@ -3,13 +3,13 @@
 
 // The writer of the journal; docs/design/journal.md describes the file.
 //
-// Within a transaction the newest block is written when it is full, and once more at the commit if
-// it is not: a block that was stored by an earlier commit is replaced by a longer one. After a
-// failure the newest block is ended and the strings begin anew, because they may refer to what was
-// rolled back; the next append() begins a block.
+// Within a transaction the newest block is written when it is full, and again at the commit if it
+// is not full: then it replaces the shorter block of an earlier commit. After a failure the newest
+// block is ended and the strings begin anew, because they may refer to data that was rolled back;
+// the next append() begins a new block.
 //
 // A file is moved aside in the order WAL, index, database. If that is interrupted after the first
-// step, the database is opened without its WAL, and is moved aside the next time; a WAL is never
+// step, the database is opened without its WAL, and is moved aside the next time. A WAL is never
 // left beside a database that it does not belong to, since SQLite would apply it.
 #include "journal/store.h"
 
@@ -32,7 +32,8 @@ namespace {
 
 constexpr uint64_t kPageBytes = 4096;
 constexpr mode_t kMode = 0640;
-// Bounds the time of one transaction after the limits were lowered; the next ones delete the rest.
+// Limits the time of one transaction after the limits were lowered; the next transactions delete
+// the rest.
 constexpr int kMostDeletedBlocks = 4096;
 
 Result<UniqueFd> lock_journal(const std::string& path) {
@@ -54,7 +55,7 @@ std::string time_suffix(int64_t now_ns) {
   return text.data();
 }
 
-// The texts that the records of a block refer to. Each is valid as long as the object.
+// The strings that the records of a block refer to. Each is valid as long as the object.
 class StoredTexts final : public Texts {
  public:
   StoredTexts(Statement& select, int64_t base) : select_(select), base_(base) {}
@@ -101,8 +102,8 @@ Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string
   return store;
 }
 
-// Which events they missed is unknown, so each of them gets all events of the new journal, which
-// begins with a lost event without a count.
+// It is unknown which events the names missed. So each of them gets all events of the new journal,
+// which begins with a lost event without a count.
 Result<void> Store::keep_names(std::vector<DurableName> names) {
   for (DurableName& name : names) {
     name.acked = name.excluded_since = name.delivered = 0;
@@ -135,8 +136,7 @@ Result<void> Store::open_file() {
     KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
   KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
   KNELL_TRY(database_.keep_wal());
-  // The hook of Database that counts frames also turns off the checkpoints that SQLite makes
-  // itself.
+  // The hook of Database that counts frames also disables the automatic checkpoints of SQLite.
   KNELL_TRY(database_.execute(std::string("PRAGMA temp_store=MEMORY;PRAGMA synchronous=") +
                               (options_.sync == Sync::kAlways ? "FULL" : "NORMAL")));
   KNELL_TRY(database_.execute("PRAGMA journal_size_limit=" +
@@ -147,8 +147,8 @@ Result<void> Store::open_file() {
   return prepare();
 }
 
-// SQLite would create the file with the umask of the process, and without a group. It gives the WAL
-// and its index the mode of the file.
+// SQLite would create the file with the umask of the process, and without a group. SQLite gives the
+// WAL and its index the mode of the file.
 Result<void> Store::create_file() {
   const UniqueFd file(
       ::open(options_.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kMode));
@@ -338,7 +338,7 @@ Result<void> Store::commit() {
   }
   in_transaction_ = false;
   committed_seq_ = next_seq_;
-  // The events are in the WAL. If it cannot be copied now, begin() reports that once it is too
+  // The events are in the WAL. If the WAL cannot be copied now, begin() reports that when it is too
   // large.
   std::ignore = bound_wal(options_.checkpoint_bytes);
   return {};
@@ -348,13 +348,13 @@ void Store::roll_back() {
   block_.end();
   strings_.restart();
   next_seq_ = committed_seq_;
-  // Fails if SQLite has ended the transaction itself.
+  // This fails if SQLite has already ended the transaction.
   if (std::exchange(in_transaction_, false)) std::ignore = sql_.roll_back.run();
   stale_ = true;
-  std::ignore = reload();  // else begin() tries it again
+  std::ignore = reload();  // otherwise begin() tries again
 }
 
-// Reads from the file what is also kept in memory.
+// Reads the data from the file that is also kept in memory.
 Result<void> Store::reload() {
   if (!stale_) return {};
   KNELL_TRY(find_oldest());
@@ -363,8 +363,8 @@ Result<void> Store::reload() {
   return {};
 }
 
-// A checkpoint can copy only what no reader needs in its old form, and the WAL begins anew only
-// when no reader uses it. If the WAL became large because of that, wait for them for a moment.
+// A checkpoint cannot copy frames while a reader needs the old pages, and the WAL restarts only
+// when no reader uses it. If the WAL became large because of that, wait a moment for the readers.
 Result<void> Store::bound_wal(uint64_t most_bytes) {
   constexpr int kWaitMs = 20;  // picked: readers of knell need a few milliseconds
   const uint64_t bytes = static_cast<uint64_t>(database_.wal_frames()) * kPageBytes;
@@ -378,8 +378,8 @@ Result<void> Store::bound_wal(uint64_t most_bytes) {
 
 // ------------------------------------------------------------------------------- durable listeners
 
-// A change that is refused leaves the transaction as it is. After any other error it is unknown
-// whether SQLite has ended the transaction.
+// If a change is refused, the transaction continues. After any other error it is unknown whether
+// SQLite has ended the transaction.
 Result<void> Store::roll_back_unless_refused(Result<void> changed) {
   if (!changed && changed.error().code != EINVAL && changed.error().code != ENOENT) roll_back();
   return changed;
@@ -433,8 +433,8 @@ Result<bool> Store::is_too_old_or_large() {
   return can_be_older_than(options_.most_age_ns);
 }
 
-// Events that happened before the clock of a machine was set have a time that is wrong by years,
-// but none of this boot is older than the time since its stamp.
+// Events from before the clock of a machine was set have a time that is wrong by years. But no
+// event of this boot is older than the time since its monotonic stamp.
 Result<bool> Store::can_be_older_than(int64_t age_ns) {
   if (!oldest_.mono_ns) {
     std::optional<uint64_t> stamp;
@@ -464,7 +464,7 @@ Result<const Layout*> Store::layout_of(int64_t id) {
   return &layouts_.emplace(id, std::move(layout)).first->second;
 }
 
-// Lets the durable listeners that have not acknowledged the oldest block count what they lose.
+// Counts the losses of the durable listeners that have not acknowledged the oldest block.
 Result<void> Store::count_for_names() {
   const auto last = [&] { return oldest_.seq + oldest_.count - 1; };
   KNELL_ASSIGN(
@@ -486,7 +486,7 @@ Result<bool> Store::with_oldest_block(F use) {
   const std::string bytes(sql_.select_block.bytes(6));
   const auto checksum = static_cast<uint64_t>(sql_.select_block.number(5));
   sql_.select_block.reset();
-  // It may have grown since oldest_ was read.
+  // The block may have grown since oldest_ was read.
   if (row) oldest_.count = std::max(oldest_.count, head.count);
   BlockReader block;
   const auto layout = layout_of(head.layout);
@@ -506,7 +506,7 @@ Result<void> Store::delete_oldest() {
   return find_oldest();
 }
 
-// Deletes the oldest blocks, but never the newest one: it is open, and has the last seq.
+// Deletes the oldest blocks, but never the newest one, which is still written and has the last seq.
 Result<void> Store::trim() {
   if (!block_.is_open()) return {};
   KNELL_TRY(measure());

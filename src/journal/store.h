@@ -31,26 +31,28 @@ enum class Sync {
 struct StoreOptions {
   std::string path;
   Sync sync = Sync::kProcess;
-  // Retention: the oldest events are deleted beyond these; 0: no limit. The age is by AgeClock.
+  // Retention: the oldest events are deleted beyond these limits; 0: no limit. The age is measured
+  // by AgeClock.
   uint64_t most_bytes = uint64_t{1} << 30;
   int64_t most_age_ns = 0;
-  // The WAL is copied into the file from the first size on, and does not grow above the second.
-  uint64_t checkpoint_bytes = uint64_t{4} << 20;  // picked
-  uint64_t most_wal_bytes = uint64_t{64} << 20;   // picked
+  // The WAL is copied into the file when it reaches the first size, and does not grow above the
+  // second.
+  uint64_t checkpoint_bytes = uint64_t{4} << 20;  // chosen, not measured
+  uint64_t most_wal_bytes = uint64_t{64} << 20;   // chosen, not measured
   bool operator==(const StoreOptions&) const = default;
 };
 
-// The one writer of a journal. Belongs to one thread; a call may wait for the disk.
+// The single writer of a journal. Used by one thread; a call may block on the disk.
 //
 //   open() -> { append()... -> commit() }*
 //
-// append() and commit() can fail: then nothing since the last commit was written, and the next
-// append() begins anew. See store.cc.
+// If append() or commit() fails, nothing since the last commit was written, and the next append()
+// starts a new transaction. See store.cc.
 class Store {
  public:
-  // Creates the file, or migrates it. A damaged or later one is moved aside first. Errors: EBUSY
-  // another process writes to this journal; EEXIST the file is not a journal; those of open(2) and
-  // write(2).
+  // Creates the file, or migrates it. A file that is damaged or of a later version is moved aside
+  // first. Errors: EBUSY another process writes to this journal; EEXIST the file is not a journal;
+  // those of open(2) and write(2).
   // `damage`: why a file that was in use must be moved aside, whatever open() finds; empty: it need
   // not.
   // `names`: the durable listeners of that file, as far as they are known. If a file is moved
@@ -58,7 +60,7 @@ class Store {
   static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock(),
                             std::string_view damage = {}, std::vector<DurableName> names = {});
 
-  // What was found at open(): the file that was moved aside, and why; empty: none was.
+  // The result of open(): the file that was moved aside, and the reason; empty: none was.
   struct Replaced {
     std::string moved_to;
     std::string why;
@@ -71,28 +73,29 @@ class Store {
   Result<void> commit();
 
   // Durable listeners. Changes are committed with the events. Errors: EINVAL and ENOENT, after
-  // which the transaction goes on; others as append().
+  // which the transaction continues; others as append().
   const DurableNames& names() const { return names_; }
   Result<void> put(DurableName name);
   Result<void> remove(uint32_t owner, std::string_view name);
   Result<void> acknowledge(uint32_t owner, std::string_view name, int64_t seq,
                            const Acknowledged& what = {});
 
-  // A store that is opened again goes on with the clock of the earlier one.
+  // A store that is opened again continues with the clock of the earlier one.
   const AgeClock& age_clock() const { return *age_clock_; }
   void set_age_clock(const AgeClock& clock) { age_clock_ = clock; }
 
   const std::string& id() const { return identity_.id; }
-  int64_t next_seq() const { return next_seq_; }          // of the next append()
-  int64_t oldest_seq() const { return oldest_.seq; }      // of the oldest event; next_seq(): none
-  int64_t oldest_ns() const { return oldest_.first_ns; }  // about; CLOCK_REALTIME
-  uint64_t bytes() const { return bytes_; }  // of the pages in use, after the last commit
+  int64_t next_seq() const { return next_seq_; }  // seq of the next append()
+  // seq of the oldest event; next_seq(): there is none
+  int64_t oldest_seq() const { return oldest_.seq; }
+  int64_t oldest_ns() const { return oldest_.first_ns; }  // approximate; CLOCK_REALTIME
+  uint64_t bytes() const { return bytes_; }  // size of the pages in use, after the last commit
 
  private:
   struct Oldest {
     int64_t seq = 0, first_ns = 0, text_base = 0, count = 0;
     bool is_block = false;  // false: there are no blocks
-    // CLOCK_MONOTONIC of its first event, if that is of this boot; unset: not looked up yet.
+    // CLOCK_MONOTONIC of its first event, if that is of this boot; unset: not read yet.
     std::optional<std::optional<uint64_t>> mono_ns;
   };
 
@@ -136,7 +139,7 @@ class Store {
   };
   Statements sql_;
   bool in_transaction_ = false;
-  bool stale_ = false;  // oldest_ and names_ may differ from the file: reload()
+  bool stale_ = false;  // oldest_ and names_ may differ from the file: call reload()
   SharedStrings strings_{1};
   BlockWriter block_;
   bool block_stored_ = false;  // the row of block_ exists
@@ -149,8 +152,8 @@ class Store {
   uint64_t bytes_ = 0;
 };
 
-// The durable listeners of a journal that can be read, without its writer. A damaged one has as
-// many as can be read; none where there is no file.
+// The durable listeners of a readable journal, without its writer. Of a damaged journal, those that
+// can be read; none if there is no file.
 std::vector<DurableName> read_durable_names(const std::string& path);
 
 }  // namespace knell::journal

@@ -17,7 +17,7 @@
 
 namespace knell::journal {
 
-// A new folder, removed at the end with all that is in it.
+// A new folder, which is removed at the end with its content.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(
@@ -45,7 +45,7 @@ struct Seen {
   uint32_t type = 0;
   int32_t pid = 0, status = 0;
   std::string comm;
-  std::optional<uint64_t> lost;  // the count
+  std::optional<uint64_t> lost;  // count of a lost event
 };
 
 inline Result<std::vector<Seen>> read_all(Reader& reader, EventFilter& filter, size_t batch = 64) {

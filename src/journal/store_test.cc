@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Store and Reader together: what one writes, the other reads.
+// Store and Reader together: the Reader must return what the Store has written.
 #include "journal/store.h"
 
 #include <fcntl.h>
@@ -131,7 +131,8 @@ TEST_F(StoreTest, AReaderFollowsTheNewestBlock) {
   EXPECT_FALSE(rest->front().lost);
 }
 
-// A reader stops in the middle of the newest block, which then grows and is followed by others.
+// A reader stops in the middle of the newest block, which then grows and is followed by other
+// blocks.
 TEST_F(StoreTest, AReaderLosesNothingWhenItsBlockGrows) {
   Store store = open();
   write(store, 1, 10);
@@ -206,7 +207,7 @@ TEST_F(StoreTest, DeletesNothingBecauseTheClockWasSetForward) {
   EXPECT_EQ(read().size(), 300U);
 }
 
-// A machine without a clock of its own begins in the past, until its clock is set.
+// A machine without a real-time clock starts with a time in the past, until its clock is set.
 TEST_F(StoreTest, DeletesNothingBecauseTheClockWasBehind) {
   StoreOptions young = options();
   young.most_age_ns = 600'000'000'000;
@@ -220,7 +221,7 @@ TEST_F(StoreTest, DeletesNothingBecauseTheClockWasBehind) {
   };
   write_one(1, 365 * kDayNs);
   write_one(2, 0);
-  write_one(100'000, 0);  // of another block
+  write_one(100'000, 0);  // in another block
   EXPECT_EQ(read().size(), 3U);
   clock_.now_ns = exit_event(1).mono_ns + 600'000'000'001;
   write_one(200'000, 0);
@@ -242,7 +243,7 @@ TEST_F(StoreTest, DeletesStringsThatNoBlockUses) {
             *database->number("SELECT text_base FROM block ORDER BY first_seq LIMIT 1"));
 }
 
-// The reader was at an event that the retention has deleted.
+// The retention deletes the event at the reader's position.
 TEST_F(StoreTest, TellsWhatWasDeletedBehindAReader) {
   StoreOptions small = options();
   small.most_bytes = 128 << 10;
@@ -448,7 +449,7 @@ TEST_F(StoreTest, MovesADamagedFileAside) {
   EXPECT_EQ(read().size(), 3U);
 }
 
-// Damage that was found when the file was used, and that open() may not see.
+// Damage that was detected while the file was in use, and that open() may not detect.
 TEST_F(StoreTest, MovesAsideWhatItIsTold) {
   {
     Store store = open();
@@ -484,7 +485,7 @@ TEST_F(StoreTest, TellsADamagedText) {
   execute("UPDATE string SET text='hidden' WHERE text=CAST('grep' AS BLOB)");
   const auto all = read();
   ASSERT_EQ(all.size(), 30U);
-  EXPECT_EQ(all[0].comm, "grep");  // in the record
+  EXPECT_EQ(all[0].comm, "grep");  // the name is in the record
   EXPECT_EQ(all[1].type, KNELL_EVENT_LOST);
   EXPECT_EQ(all[1].lost, 1U);
 }
@@ -521,7 +522,7 @@ TEST_F(StoreTest, VerifyFindsWhatIsDamaged) {
 
 // ---------------------------------------------------------------------------------------- readers
 
-// Reads as a user that may only read the file: uid 65534 in its group.
+// Reads as a user who may only read the file: uid 65534 in its group.
 class GroupReaderTest : public StoreTest {
  protected:
   void SetUp() override {

@@ -1,16 +1,16 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The part of a listener through knelld that is durable.
+// The functions of DaemonListener for durable listeners.
 //
-// The subscription is sent by the first read: it replaces what the daemon has stored for the name,
-// so the predicates must be complete.
+// The first read sends the subscription. It replaces the predicates that the daemon has stored for
+// the name, so the predicates must be complete.
 //
-// An acknowledgement is one number, the seq of the newest event that is done. At most one request
-// is on its way; the next one is sent when its ack has come, with the newest number then. So many
-// calls of knell_ack() need few commits. After a reconnect the daemon may deliver events once more
-// whose ack was lost. They are dropped here, and acknowledged as they come: a daemon refuses the
-// number of an event that it has not delivered by this connection.
+// An acknowledgement is one number, the seq of the newest acknowledged event. At most one request
+// is in flight; the next one is sent when its ack has arrived, with the newest number then. So many
+// calls of knell_ack() need few commits. After a reconnect the daemon may deliver events again
+// whose ack was lost. They are dropped here, and acknowledged when they arrive: a daemon refuses
+// the number of an event that it has not delivered on this connection.
 #include <algorithm>
 #include <cerrno>
 #include <tuple>
@@ -29,13 +29,13 @@ std::optional<journal::Cursor> cursor_of(const knell_event& event) {
 }  // namespace
 
 DaemonListener::~DaemonListener() {
-  // What was acknowledged last is worth a try.
+  // Try to send the last acknowledgement.
   if (state_ != State::kConnected || !connection_ || acked_.seq <= sent_.seq) return;
   const wire::Acknowledge request{.cursor = journal::text_of(acked_), .failed = failed_};
   std::ignore = connection_->try_send(wire::encode(request, connection_->next_seq()));
 }
 
-// After the first subscription the daemon goes on after what was acknowledged.
+// For later subscriptions, the daemon continues after the last acknowledged event.
 wire::Durable DaemonListener::durable_request() const {
   if (!durable_) return {};
   wire::Durable request = *durable_;
@@ -59,7 +59,7 @@ Result<void> DaemonListener::begin_durable() {
                              ", libknell " KNELL_VERSION ": durable listeners need a later knelld)";
   if (!begun && state_ != State::kClosed) return on_failure(std::move(begun).error());
   KNELL_TRY(begun);
-  if (state_ != State::kConnected) return {};  // reconnecting begins it
+  if (state_ != State::kConnected) return {};  // a reconnect sends it
   begun_ = true;
   arm();
   return {};
@@ -96,7 +96,7 @@ Result<void> DaemonListener::ack(const knell_event* event) {
   KNELL_TRY(begin_durable());
   if (event == nullptr) return flush_acks();
   auto cursor = cursor_of(*event);
-  if (!cursor) return {};  // a lost event of this library
+  if (!cursor) return {};  // a lost event that this library made
   if (cursor->journal == acked_.journal && cursor->seq <= acked_.seq) return {};
   if (cursor->journal != acked_.journal) sent_ = {};
   acked_ = *std::move(cursor);
@@ -104,7 +104,7 @@ Result<void> DaemonListener::ack(const knell_event* event) {
   return {};
 }
 
-// Sends what was acknowledged since the last request, unless that is on its way. Never waits.
+// Sends the newest acknowledgement, unless a request is in flight. Does not block.
 void DaemonListener::send_ack() {
   if (state_ != State::kConnected || ack_request_ || !begun_) return;
   journal::Cursor done = acked_;
@@ -118,7 +118,7 @@ void DaemonListener::send_ack() {
   if (newer) request.cursor = journal::text_of(done);
   const uint32_t number = connection_->next_seq();
   const auto sent = connection_->try_send(wire::encode(request, number));
-  // Without room it is sent when the next ack or event comes; a lost connection is found by a read.
+  // If there is no room, it is sent at the next ack or event; a read detects a lost connection.
   if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return;
   ack_request_ = number;
   ack_failed_ = false;
@@ -132,8 +132,8 @@ void DaemonListener::on_other_ack(const wire::Ack& ack) {
   if (!ack_failed_) send_ack();
 }
 
-// EIO: the journal cannot be written now. With any other error the event cannot be acknowledged any
-// more: its journal was replaced, or the name was removed.
+// EIO: the journal cannot be written now. After any other error the event can never be
+// acknowledged: its journal was replaced, or the name was removed.
 void DaemonListener::note_answer(const wire::Ack& ack) {
   ack_request_.reset();
   ack_failed_ = ack.error == EIO;
@@ -141,7 +141,7 @@ void DaemonListener::note_answer(const wire::Ack& ack) {
   if (!ack_failed_ && newer && !sent_.journal.empty()) settled_ = sent_;
 }
 
-// Whether a request with the newest acknowledged number was answered, or none is needed any more.
+// Whether the newest acknowledgement was answered, or no request is needed any more.
 bool DaemonListener::is_settled() const {
   if (acked_.journal.empty()) return true;
   const bool replaced = !received_here_.journal.empty() && received_here_.journal != acked_.journal;
@@ -172,7 +172,7 @@ Result<void> DaemonListener::flush_acks() {
   if (is_settled()) return {};
   return say(ECONNRESET,
              "the connection to knelld was lost; the last acknowledgements are sent when their "
-             "events come again");
+             "events are delivered again");
 }
 
 }  // namespace knell::lib

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The acknowledgements of a durable listener, to a daemon that refuses them, does not answer, or
-// goes away between the request and its answer.
+// The acknowledgements of a durable listener, with a daemon that refuses them, does not answer, or
+// ends between the request and its answer.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -45,7 +45,7 @@ class DaemonDurableTest : public ::testing::Test {
     KNELL_CHECK(listener_->read(nullptr, 0).has_value());
   }
 
-  // The exits of these pids, whose seqs are the same.
+  // Delivers exits of these pids; the seq of each exit is its pid.
   void deliver(std::initializer_list<int32_t> pids, const std::string& journal = kJournal) {
     for (const int32_t pid : pids) {
       knell_event event = journal::exit_event(pid);
@@ -59,7 +59,7 @@ class DaemonDurableTest : public ::testing::Test {
     bool redelivered;
     bool operator==(const Seen&) const = default;
   };
-  // Reads until there are so many events.
+  // Reads until this many events were read.
   std::vector<Seen> read(size_t count) {
     std::vector<Seen> all;
     while (all.size() < count) {
@@ -89,7 +89,7 @@ class DaemonDurableTest : public ::testing::Test {
     }
     return all;
   }
-  // Until the ack of the subscription has come.
+  // Waits for the ack of the subscription.
   void await_connection() {
     while (listener_->stats().daemon != KNELL_DAEMON_HERE) {
       pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
@@ -111,7 +111,7 @@ class DaemonDurableTest : public ::testing::Test {
     for (const wire::Acknowledge& one : server_.acknowledged(count)) all.push_back(one.cursor);
     return all;
   }
-  // The daemon is killed, and another one begins.
+  // Kills the daemon, and starts another one.
   void restart() {
     server_.stop();
     server_.start();
@@ -124,12 +124,12 @@ class DaemonDurableTest : public ::testing::Test {
 TEST_F(DaemonDurableTest, OneRequestHasTheNewestNumber) {
   deliver({1, 2, 3});
   EXPECT_EQ(read(3).size(), 3U);
-  server_.answer_next(Message::kAcknowledge, -1, "");  // its ack does not come
+  server_.answer_next(Message::kAcknowledge, -1, "");  // the request gets no ack
   ASSERT_TRUE(ack(1));
   EXPECT_THAT(acknowledged(1), ElementsAre(cursor(1)));
   ASSERT_TRUE(ack(2));
   ASSERT_TRUE(ack(3));
-  ASSERT_TRUE(ack(2));  // done already
+  ASSERT_TRUE(ack(2));  // already acknowledged
   EXPECT_EQ(server_.count(Message::kAcknowledge), 1U) << "one request at a time";
   server_.send(
       wire::encode(wire::Ack{.error = 0, .request = server_.last_request(), .text = {}}, 0));
@@ -148,7 +148,7 @@ TEST_F(DaemonDurableTest, AFlushReportsARefusal) {
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().code, ESTALE);
   EXPECT_THAT(flushed.error().message(), HasSubstr("the journal was replaced"));
-  // It is not repeated, and the next one is sent.
+  // The request is not repeated, and the next one is sent.
   EXPECT_TRUE(flush());
   EXPECT_EQ(server_.count(Message::kAcknowledge), 1U);
   ASSERT_TRUE(ack(2));
@@ -156,7 +156,7 @@ TEST_F(DaemonDurableTest, AFlushReportsARefusal) {
   EXPECT_THAT(acknowledged(2), ElementsAre(cursor(1), cursor(2)));
 }
 
-// The disk is full: the daemon will be able to commit it later.
+// The disk is full: the daemon will be able to commit the acknowledgement later.
 TEST_F(DaemonDurableTest, WhatCouldNotBeCommittedIsSentAgain) {
   deliver({1, 2});
   EXPECT_EQ(read(2).size(), 2U);
@@ -165,7 +165,7 @@ TEST_F(DaemonDurableTest, WhatCouldNotBeCommittedIsSentAgain) {
   EXPECT_EQ(flush().error().code, EIO);
   EXPECT_TRUE(flush());
   EXPECT_THAT(acknowledged(2), ElementsAre(cursor(1), cursor(1)));
-  // Without a flush, with the next one.
+  // Without a flush, it is sent with the next acknowledgement.
   server_.answer_next(Message::kAcknowledge, EIO, "the disk is full");
   ASSERT_TRUE(ack(2));
   (void)acknowledged(3);
@@ -195,7 +195,7 @@ TEST_F(DaemonDurableTest, AnAcknowledgementWhoseAnswerWasLostIsSentAgainAsTheEve
   EXPECT_EQ(acknowledged(2).back(), cursor(2));
 }
 
-// A daemon refuses (ERANGE) the number of an event that it has not sent by this connection.
+// A daemon refuses (ERANGE) the number of an event that it has not sent on this connection.
 TEST_F(DaemonDurableTest, AfterAReconnectNothingIsAcknowledgedBeforeItCame) {
   deliver({1, 2, 3});
   EXPECT_EQ(read(3).size(), 3U);
@@ -204,7 +204,7 @@ TEST_F(DaemonDurableTest, AfterAReconnectNothingIsAcknowledgedBeforeItCame) {
   await_connection();
   ASSERT_TRUE(ack(3));
   const auto flushed = flush();
-  ASSERT_FALSE(flushed) << "it may be lost";
+  ASSERT_FALSE(flushed) << "the acknowledgement may be lost";
   EXPECT_EQ(flushed.error().code, ECONNRESET);
   EXPECT_EQ(server_.count(Message::kAcknowledge), 0U);
   deliver({1});
@@ -244,7 +244,7 @@ TEST_F(DaemonDurableTest, WithoutADaemonAFlushFails) {
   deliver({1});
   EXPECT_EQ(read(1).size(), 1U);
   server_.stop();
-  ASSERT_TRUE(ack(1)) << "it is sent when the event comes again";
+  ASSERT_TRUE(ack(1)) << "it is sent when the event is delivered again";
   const auto flushed = flush();
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().code, ECONNRESET);

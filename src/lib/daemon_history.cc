@@ -1,21 +1,21 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// One page is requested at a time. The request for the next one is sent when the events of the one
-// before have been decoded, and never waits; the answer makes the connection readable. It is
-// the events, where the next page begins, and the ack.
+// Requests one page at a time. The request for the next page is sent, without blocking, when the
+// events of the page before have been decoded; the answer makes the connection readable. An answer
+// consists of the events, the start of the next page, and the ack.
 //
 //   request_page() -> kPast, kPage -> on_ack() -> reader_ -> read() --.
 //         ^-----------------------------------------------------------'
 //
 // With `follow` the daemon answers the request after the last page when there are more events.
 //
-// The daemon evaluates the mask and the predicates, but not `under`: that follows from all events,
-// which are requested then. All events are tested here again, so a change of mask or predicates is
-// in force at once.
+// The daemon evaluates the mask and the predicates, except `under`. That needs all events, so all
+// events are requested then. All events are tested here again, so a change of mask or predicates
+// takes effect immediately.
 //
-// A place in the journal does not depend on the daemon: after it was restarted, the request is sent
-// again.
+// A position in the journal does not depend on the daemon: after a restart of the daemon, the
+// request is sent again.
 #include "lib/daemon_history.h"
 
 #include <algorithm>
@@ -29,9 +29,9 @@ namespace knell::lib {
 namespace {
 
 constexpr uint64_t kFirstRetryNs = 100'000'000, kLastRetryNs = 2'000'000'000;
-// Without `follow` the daemon must be back by then.
+// Without `follow`, how long a restart of the daemon may take.
 constexpr uint64_t kMostAwayNs = 5'000'000'000;
-// With `follow` and a last time, which may be in the future, knelld cannot wait.
+// With `follow` and an end time, which may be in the future, knelld cannot wait for events.
 constexpr uint64_t kPollNs = 1'000'000'000;
 
 }  // namespace
@@ -51,9 +51,10 @@ Result<void> DaemonHistory::open() {
   KNELL_ASSIGN(auto connection, client::ConnectionToServer::connect(path_));
   KNELL_ASSIGN(hello_, connection.exchange_hellos());
   if ((hello_.scope.flags & wire::Scope::kOnePidNamespace) != 0)
-    return say(EOPNOTSUPP,
-               "knelld cannot show the past in another pid namespace: the journal does not have "
-               "its pids");
+    return say(
+        EOPNOTSUPP,
+        "knelld cannot return past events to another pid namespace: the journal does not have "
+        "its pids");
   KNELL_TRY(probe(connection));
   KNELL_TRY(poll_readable(connection.fd()));
   connection_ = std::move(connection);
@@ -63,7 +64,7 @@ Result<void> DaemonHistory::open() {
 
 // --------------------------------------------------------------------------------------- requests
 
-// Whether the daemon can return anything: requests a page of a time without events.
+// Whether the daemon can return pages: requests a page of a period without events.
 Result<void> DaemonHistory::probe(client::ConnectionToServer& connection) const {
   wire::History none;
   none.until_ns = 1;
@@ -74,7 +75,7 @@ Result<void> DaemonHistory::probe(client::ConnectionToServer& connection) const 
   return check(ack);
 }
 
-// The error of an answer, but of one that another attempt may not have.
+// Returns the error of an answer, unless another attempt may succeed.
 Result<void> DaemonHistory::check(const wire::Ack& ack) const {
   if (ack.error == EAGAIN || ack.error == ENOBUFS || ack.error == ESTALE) return {};
   if (ack.error == EOPNOTSUPP)
@@ -131,7 +132,7 @@ Result<void> DaemonHistory::on_lost_connection(Error error) {
   return {};
 }
 
-// Its hello is answered later, and read by receive().
+// Sends a HELLO; the answer is read later, by receive().
 Result<void> DaemonHistory::reconnect() {
   using client::ConnectionToServer;
   auto connection = ConnectionToServer::connect(path_, ConnectionToServer::Timeout(0));
@@ -147,7 +148,7 @@ Result<void> DaemonHistory::reconnect() {
 
 // ---------------------------------------------------------------------------------------- answers
 
-// Takes one frame. False: there is none.
+// Handles one frame. False: there is none.
 Result<bool> DaemonHistory::receive() {
   if (!connection_) return false;
   const auto frame = connection_->receive(buffer_);
@@ -184,7 +185,7 @@ Result<void> DaemonHistory::on_ack(const wire::Ack& ack) {
   retry_after_ns_ = kFirstRetryNs;
   KNELL_TRY(check(ack));
   if (ack.error == ESTALE) {
-    // The journal was replaced: the new one is read from its beginning, as FileHistory does.
+    // The journal was replaced: read the new one from its beginning, as FileHistory does.
     place_ = {};
     first_seq_ = 0;
     last_.clear();
@@ -195,7 +196,7 @@ Result<void> DaemonHistory::on_ack(const wire::Ack& ack) {
     try_again(kFirstRetryNs);
     return {};
   }
-  if (!head_) return say(EBADMSG, "knelld's answer has no place of the next page");
+  if (!head_) return say(EBADMSG, "knelld's answer does not have the start of the next page");
   begin_ = std::move(place_);
   place_ = std::move(head_->next);
   end_ = head_->end;
@@ -209,7 +210,7 @@ Result<void> DaemonHistory::on_ack(const wire::Ack& ack) {
 
 // ----------------------------------------------------------------------------------------- events
 
-// The predicates are known now.
+// Runs at the first read, when the predicates are known.
 void DaemonHistory::start() {
   if (std::exchange(started_, true) || options_.last == 0) return;
   counting_ = has_roots();
@@ -225,7 +226,7 @@ Result<size_t> DaemonHistory::read(const knell_event** ret_events, size_t count)
   if_thrown.keep();
   arm();
   if (n == 0) KNELL_TRY(read);
-  // The number of the last one, should memory run out later.
+  // Save the seq now, in case memory runs out later.
   if (n != 0) first_seq_ = static_cast<int64_t>(ret_events[n - 1]->seq) + 1;
   return n;
 }
@@ -242,7 +243,7 @@ Result<void> DaemonHistory::read_some(const knell_event** ret_events, size_t mos
     if (reader_) return {};
     if (end_ && counting_) finish_counting();
     if (!is_over()) KNELL_TRY(request_page());
-    // The events that are returned point into the page before.
+    // The returned events point into the page before.
     if (n != 0) return {};
     if (is_over()) return say(ENODATA, "the journal: there are no more events");
     KNELL_ASSIGN(const bool received, receive());
@@ -282,7 +283,7 @@ void DaemonHistory::finish_counting() {
   forget_descent();
 }
 
-// An answer may have been received and not noted, and events of the page may not have been
+// An answer may have been received and not handled, and events of the page may not have been
 // returned.
 void DaemonHistory::on_out_of_memory() noexcept {
   connection_.reset();

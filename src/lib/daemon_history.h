@@ -16,11 +16,12 @@
 
 namespace knell::lib {
 
-// Reads the journal through knelld, which returns what this user may see. See daemon_history.cc.
+// Reads the journal through knelld, which returns the events that this user may see. See
+// daemon_history.cc.
 class DaemonHistory final : public HistoryListener {
  public:
-  // `options` are valid. `path`: of the socket. Waits for the daemon's hello for a few seconds at
-  // most. Errors: those of client::ConnectionToServer.
+  // `options` must be valid. `path`: of the socket. Waits for the daemon's hello for a few seconds
+  // at most. Errors: those of client::ConnectionToServer.
   static Result<std::unique_ptr<DaemonHistory>> create(const knell_history_options& options,
                                                        const std::string& path);
 
@@ -54,21 +55,21 @@ class DaemonHistory final : public HistoryListener {
   wire::ServerHello hello_;
   std::vector<char> buffer_;
 
-  std::optional<uint32_t> awaited_;  // the request that was sent, while its ack has not come
-  std::string arriving_;             // the events of the page that is arriving
+  std::optional<uint32_t> awaited_;  // the request that was sent and not yet acked
+  std::string arriving_;             // events of the page that is being received
   std::optional<wire::Page> head_;
-  std::string events_;  // those of the page that is returned; slots_ points into it
+  std::string events_;  // events of the page that is being returned; slots_ points into it
   std::optional<wire::EventReader> reader_;
-  wire::HistoryPlace begin_, place_;  // where this page and the next one begin
-  bool end_ = false;                  // there are no more events now, but for those in reader_
+  wire::HistoryPlace begin_, place_;  // start of this page and of the next one
+  bool end_ = false;                  // there are no more events now, except those in reader_
 
   uint64_t retry_ns_ = 0;  // when to request again; 0: now
   uint64_t lost_ns_ = 0;   // when the connection was lost
   uint64_t retry_after_ns_ = 0;
 
-  // `last` with `under`: a first pass finds the events, since the daemon cannot.
+  // `last` with `under`: a first pass counts the events, since the daemon cannot evaluate `under`.
   bool counting_ = false;
-  std::deque<int64_t> last_;  // seqs of the newest events that are wanted
+  std::deque<int64_t> last_;  // seqs of the newest matching events
   int64_t first_seq_ = 0;     // earlier events are not returned
   bool started_ = false;
 };

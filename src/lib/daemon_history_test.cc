@@ -30,8 +30,8 @@ const std::string kJournal = "0d9a8a61-5d1b-4a3c-9d6e-0e3c4c2b7a11";
 
 std::string cursor(int64_t seq) { return journal::text_of({.journal = kJournal, .seq = seq}); }
 
-// A journal of exits, seq 1 is of pid 1 and so on, on a server that returns two events a page. It
-// tests neither mask nor predicates.
+// A journal of exits, in which seq and pid are equal, on a server that returns two events a page.
+// The server ignores mask and predicates.
 class DaemonHistoryTest : public ::testing::Test {
  protected:
   DaemonHistoryTest() {
@@ -83,7 +83,7 @@ class DaemonHistoryTest : public ::testing::Test {
     return nth < asked_.size() ? asked_[nth] : wire::History{};
   }
 
-  // One read, after the listener has become readable.
+  // Reads once, after the listener has become readable.
   Result<size_t> read_some(std::vector<int>& pids) {
     pollfd fd{listener_->fd(), POLLIN, 0};
     ::poll(&fd, 1, -1);
@@ -97,7 +97,7 @@ class DaemonHistoryTest : public ::testing::Test {
     }
     return n;
   }
-  // All pids up to the end, or to the error, whose code is returned.
+  // Reads all pids up to the end, or to an error with this code.
   std::vector<int> read_all(int error = ENODATA) {
     std::vector<int> pids;
     for (;;) {
@@ -121,7 +121,7 @@ TEST_F(DaemonHistoryTest, ReadsPagesUpToTheEnd) {
   open();
   EXPECT_THAT(read_all(), ElementsAre(1, 2, 3, 4, 5));
   EXPECT_THAT(read_all(), IsEmpty());
-  EXPECT_EQ(server_.count(wire::Message::kHistory), 4U) << "one of open()";
+  EXPECT_EQ(server_.count(wire::Message::kHistory), 4U) << "one request is sent by open()";
   EXPECT_TRUE(request(0).place.cursor.empty());
   EXPECT_EQ(request(1).place.cursor, cursor(2));
   EXPECT_FALSE(request(2).wait);
@@ -158,7 +158,7 @@ TEST_F(DaemonHistoryTest, AsksForWhatIsWantedAndTestsItHereToo) {
   open(options);
   const std::vector<filter::Predicate> only{filter::wants(filter::Key::kPid, 4)};
   ASSERT_TRUE(listener_->match(only));
-  EXPECT_THAT(read_all(), IsEmpty()) << "they are of another boot";
+  EXPECT_THAT(read_all(), IsEmpty()) << "all events are from another boot";
   EXPECT_EQ(request(0).wanted.mask, uint32_t{KNELL_EVENT_NONZERO_EXIT});
   EXPECT_EQ(request(0).wanted.predicates, only);
   EXPECT_GE(request(0).since_ns, 5);
@@ -179,7 +179,7 @@ TEST_F(DaemonHistoryTest, TheDaemonSearchesTheLastEvents) {
   EXPECT_EQ(request(2).place.last, 0U);
 }
 
-// The daemon does not know the descent of processes.
+// The daemon does not know the ancestors of processes.
 TEST_F(DaemonHistoryTest, UnderIsFoundOutHere) {
   open();
   const std::vector<filter::Predicate> under{filter::wants(filter::Key::kUnder, 3)};
@@ -200,7 +200,7 @@ TEST_F(DaemonHistoryTest, FollowsAndSurvivesARestart) {
   open(options);
   std::vector<int> pids;
   while (pids.empty()) ASSERT_TRUE(read_some(pids));
-  // The daemon answers when there are more events; this one is killed before.
+  // The daemon would answer when there are more events; it is killed before that.
   server_.stop();
   events_ = 3;
   server_.start();
@@ -230,14 +230,14 @@ TEST_F(DaemonHistoryTest, ARefusalIsAnError) {
   server_.answer_next(wire::Message::kHistory, EOPNOTSUPP, "message 30 is unknown");
   EXPECT_THAT(read_all(EOPNOTSUPP), IsEmpty());
   EXPECT_THAT(why_, HasSubstr("knelld fake"));
-  // At once, if there is nothing to read.
+  // The error is returned immediately if nothing can be read.
   listener_.reset();
   server_.answer_next(wire::Message::kHistory, EOPNOTSUPP, "there is no journal");
   const knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
   const auto made = DaemonHistory::create(options, server_.path());
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message(), HasSubstr("there is no journal"));
-  // A daemon that answers nothing but the ack.
+  // A daemon that answers with only the ack.
   server_.answer_histories({});
   open();
   EXPECT_THAT(read_all(EBADMSG), IsEmpty());

@@ -8,10 +8,10 @@
 // events to return, to a time in the past. knell_read() decodes events in the buffer of the
 // received packet and returns pointers to them.
 //
-// The library adds what the daemon does not know: cookies, the numbers of events (`seq`), the names
-// of users (the daemon does not query the user database), and which added processes are left. The
-// daemon filters events; those sent before the daemon applied a change of mask or predicates are
-// filtered here again.
+// The library adds data that the daemon does not have: cookies, the numbers of events (`seq`), and
+// the names of users (the daemon does not query the user database). It also tracks the added
+// processes that have not exited. The daemon filters events; those sent before the daemon applied a
+// change of mask or predicates are filtered here again.
 //
 // Requests wait for their ack. Events received meanwhile are put aside; see packet_buffer.h. A
 // process may exit while it is being added: this is detected by a pidfd, which is opened before the
@@ -19,8 +19,8 @@
 // period it is synthesized here. The first exit reported removes the process from the added ones,
 // so there is only one.
 //
-// If memory runs out, what is known of the connection may be wrong: an answer may have been read
-// and not noted. So the listener closes it and connects again, which reports the gap.
+// If memory runs out, the state of the connection may be wrong: an answer may have been read and
+// not recorded. So the listener closes the connection and reconnects, which reports the gap.
 #include "lib/daemon_listener.h"
 
 #include <signal.h>
@@ -43,7 +43,7 @@ namespace knell::lib {
 namespace {
 
 constexpr uint64_t kConnectionTag = 1, kAlarmTag = 2;
-constexpr size_t kSlots = 512;  // about as many as fit in one packet; 200 KB
+constexpr size_t kSlots = 512;  // about the number of events in one packet; 200 KB
 
 // The library does not know the ancestors of processes when it uses the daemon.
 class UnknownAncestry final : public filter::Ancestry {
@@ -85,11 +85,12 @@ Result<void> DaemonListener::open() {
   state_ = State::kConnected;
   last_event_ns_ = clock_.monotonic_ns();
   if (durable_) {
-    arm();  // the first read subscribes, with the predicates that are known then
+    arm();  // the first read subscribes, with the predicates added until then
     return {};
   }
   KNELL_TRY(subscribe());
-  // The daemon went away before the ack. While opening, this is an error, and no reason to wait.
+  // The daemon closed the connection before the ack. While opening, this is an error, so do not
+  // wait.
   if (state_ != State::kConnected) return say(ECONNRESET, "the connection to knelld was lost");
   last_event_ns_ = clock_.monotonic_ns();
   return {};
@@ -131,22 +132,23 @@ Result<void> DaemonListener::subscribe() {
   return done;
 }
 
-// Memory ran out during a request or a read.
+// Called when memory ran out during a request or a read.
 void DaemonListener::on_out_of_memory() noexcept {
   if (state_ != State::kClosed) {
     disconnect();
-    // A durable listener gets them again, with the event that could not be returned. If they were
-    // returned before it, acknowledging them would acknowledge it as well.
+    // The daemon delivers these events to a durable listener again, after the event that could not
+    // be returned. If they were returned before it, acknowledging them would acknowledge that
+    // event, too.
     if (durable_) packets_.drop_pending();
   }
   arm();
 }
 
-// Sends a request and waits for its ack. While the daemon is away nothing is sent: reconnecting
-// sends the whole subscription and all added processes.
+// Sends a request and waits for its ack. Without a connection nothing is sent: the reconnect sends
+// the whole subscription and all added processes.
 Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
   if (state_ == State::kClosed) return std::unexpected(*error_);
-  if (state_ == State::kReconnecting) disconnect();  // reconnecting sends the changed subscription
+  if (state_ == State::kReconnecting) disconnect();  // the reconnect sends the changed subscription
   if (state_ == State::kDisconnected) return {};
   Rollback if_thrown([this] { on_out_of_memory(); });
   auto answered = exchange(packet, number);
@@ -156,7 +158,8 @@ Result<void> DaemonListener::request(std::string_view packet, uint32_t number) {
 
 Result<void> DaemonListener::exchange(std::string_view packet, uint32_t number) {
   auto sent = connection_->send(packet);
-  // On ECONNRESET still read: the daemon may have sent the reason before it closed the connection.
+  // Read even after ECONNRESET: the daemon may have sent the reason before it closed the
+  // connection.
   if (!sent && sent.error().code != ECONNRESET) return on_failure(std::move(sent).error());
   auto ack = connection_->await_ack(number, [this](const wire::Frame& frame) { put_aside(frame); });
   if (!ack) return on_failure(std::move(ack).error());
@@ -164,7 +167,7 @@ Result<void> DaemonListener::exchange(std::string_view packet, uint32_t number) 
   return client::as_result(*ack);
 }
 
-// Takes a frame that came while a request waits for its ack.
+// Handles a frame that is received while a request waits for its ack.
 void DaemonListener::put_aside(const wire::Frame& frame) {
   if (frame.type == wire::Message::kEvents) packets_.put_aside(frame.payload);
   if (frame.type != wire::Message::kAck) return;
@@ -172,7 +175,8 @@ void DaemonListener::put_aside(const wire::Frame& frame) {
 }
 
 // Handles a failed connection: after ECONNRESET and ETIMEDOUT the listener will reconnect, after
-// any other error it is closed for good. Errors: all but ECONNRESET, for the caller of the library.
+// any other error it is closed for good. Errors: all except ECONNRESET, to be returned to the
+// caller of the library.
 Result<void> DaemonListener::on_failure(Error error) {
   if (error.code == ECONNRESET || error.code == ETIMEDOUT) {
     disconnect();
@@ -234,8 +238,8 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   return {};
 }
 
-// Returns whether the process has died since its pidfd was opened. Its exit is then expected, since
-// the daemon may not report it.
+// Returns whether the process has died since its pidfd was opened. Then its exit is synthesized if
+// the daemon does not report it.
 bool DaemonListener::expect_if_dead(pid_t pid, UniqueFd pidfd) {
   if (!pidfd || !is_dead(pidfd.get())) return false;
   if (state_ == State::kConnected)
@@ -254,8 +258,8 @@ void DaemonListener::add_many(std::span<knell_added> processes) {
   }
 }
 
-// Adds processes with one request. The daemon adds each that it can, and its answer names only the
-// first that it cannot; after a refusal they are added one by one.
+// Adds processes with one request. The daemon adds each process that it can, but its answer names
+// only the first failure. So after a refusal the processes are added one by one.
 void DaemonListener::add_batch(std::span<knell_added> processes) {
   std::vector<knell_added*> sent;
   std::vector<UniqueFd> pidfds;
@@ -301,7 +305,7 @@ void DaemonListener::add_batch(std::span<knell_added> processes) {
   undo.keep();
 }
 
-// Sends a process of a refused request alone.
+// Adds a process of a refused request with a request of its own.
 Result<void> DaemonListener::add_after_refusal(const knell_added& one) {
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess alone{.pid = one.pid, .reserved = 0, .start = one.start};
@@ -332,8 +336,8 @@ std::optional<uint32_t> DaemonListener::visible_uid() const {
   return hello_.scope.uid;
 }
 
-// The processes, as ConnectionToServer::snapshot() has them; nullopt: there is no daemon now that
-// can list them.
+// The processes, as ConnectionToServer::snapshot() returns them; nullopt: there is no daemon that
+// can list them now.
 Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot() {
   if (state_ == State::kClosed) return std::unexpected(*error_);
   if (state_ != State::kConnected) return std::nullopt;
@@ -388,7 +392,7 @@ Result<size_t> DaemonListener::read(const knell_event** ret_events, size_t count
     read(ret_events, most, n);
   } catch (const std::bad_alloc&) {
     on_out_of_memory();
-    if (n == 0) throw;  // else return the events that are complete; the gap follows
+    if (n == 0) throw;  // otherwise return the complete events; the gap follows
   }
   if (n == 0 && state_ == State::kClosed) return std::unexpected(*error_);
   return n;
@@ -413,11 +417,11 @@ void DaemonListener::read(const knell_event** ret_events, size_t most, size_t& n
   arm();
 }
 
-// The next event that was already received or synthesized; does not read the connection.
+// The next event that was already received or synthesized; does not read from the connection.
 bool DaemonListener::next(knell_event& event) {
   if (!packets_.next(event)) {
     if (const uint64_t dropped = packets_.take_dropped(); dropped > 0) {
-      // A durable listener gets them again.
+      // The daemon delivers the events of a durable listener again.
       if (durable_ && state_ != State::kClosed)
         disconnect();
       else
@@ -457,7 +461,7 @@ bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const 
          !filter_.predicates.matches(event, UnknownAncestry());
 }
 
-// Adds what only the library knows to an event that is returned to the caller.
+// Adds the data of the library to an event that is returned to the caller.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
   event::note_presence<event::kFields>(event);
@@ -466,10 +470,11 @@ void DaemonListener::finish(size_t slot) {
     lost_ += event.lost_count;
   else
     set_user(event, names_[slot]);
-  event.seq = ++seq_;  // last: an event that is not returned, for lack of memory, has no number
+  // last: an event that is not returned, because memory ran out, gets no number
+  event.seq = ++seq_;
 }
 
-// `name` holds the text.
+// `name` stores the string.
 void DaemonListener::set_user(knell_event& event, process::UserNames::Name& name) {
   if (!names_wanted_ || (event.has & KNELL_HAS_UID) == 0) return;
   name = users_.find(event.uid);

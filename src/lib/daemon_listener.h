@@ -50,7 +50,7 @@ class DaemonListener final : public knell_listener {
   wire::Origin origin() const override;
 
  private:
-  //               disconnect()             reconnect()             every ack came
+  //               disconnect()             reconnect()             every ack was received
   //   kConnected -----------> kDisconnected -----------> kReconnecting -----------> kConnected
   //     |                           ^------------------------- | disconnect()
   //     '--> kClosed: every call fails with error_
@@ -124,7 +124,7 @@ class DaemonListener final : public knell_listener {
 
   PacketBuffer packets_;
   PendingExits pending_exits_;
-  std::deque<knell_event> synthetic_;  // synthetic events; returned before the next event received
+  std::deque<knell_event> synthetic_;  // returned before the next received event
   std::vector<knell_event> slots_;
   std::vector<process::UserNames::Name> names_;  // the user names in slots_
   process::UserNames users_;
@@ -137,7 +137,7 @@ class DaemonListener final : public knell_listener {
   uint64_t gap_from_ns_ = 0;
   uint64_t retry_ns_ = 0, retry_after_ns_ = 0;  // kDisconnected
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
-  uint32_t awaited_ = 0;                        // kReconnecting: the request whose ack comes next
+  uint32_t awaited_ = 0;                        // kReconnecting: the request that is acked next
   std::vector<wire::AddedProcess> to_add_;      // kReconnecting
   // how many of to_add_ were acked, and how many were sent
   size_t added_ = 0, adding_ = 0;
@@ -146,14 +146,14 @@ class DaemonListener final : public knell_listener {
 
   // A durable listener; see daemon_durable.cc.
   std::optional<wire::Durable> durable_;
-  bool begun_ = false;                   // its first subscription was accepted
-  journal::Cursor returned_;             // the newest event that was returned
-  journal::Cursor acked_;                // the newest event that was acknowledged by the caller
-  journal::Cursor received_here_;        // the newest event that came by this connection
-  journal::Cursor sent_;                 // the same, in the request that was sent last
-  journal::Cursor settled_;              // the newest one that was answered, but for EIO
-  std::optional<uint32_t> ack_request_;  // its number, while its ack has not come
-  bool ack_failed_ = false;              // the daemon could not commit it
+  bool begun_ = false;             // its first subscription was accepted
+  journal::Cursor returned_;       // the newest event that was returned
+  journal::Cursor acked_;          // the newest event that was acknowledged by the caller
+  journal::Cursor received_here_;  // the newest event received on this connection
+  journal::Cursor sent_;           // the newest acknowledgement that was sent
+  journal::Cursor settled_;        // the newest acknowledgement that was answered, except with EIO
+  std::optional<uint32_t> ack_request_;  // number of the request, until its ack is received
+  bool ack_failed_ = false;              // the daemon could not commit the acknowledgement
   uint32_t failed_ = 0;                  // events marked as failed that were not sent yet
 };
 

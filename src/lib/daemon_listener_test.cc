@@ -106,7 +106,7 @@ class Child {
     EXPECT_EQ(::pipe(ends), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
-      // Close all other descriptors, also the pipes that keep other children running.
+      // Close all other descriptors, including the pipes that keep other children running.
       ::dup2(ends[0], 0);
       ::close_range(3, ~0u, 0);
       char byte = 0;
@@ -178,7 +178,7 @@ TEST_F(DaemonListenerTest, ReturnsEventsInOrderWithSeqAndUserName) {
     EXPECT_EQ(seen[i].event.seq, i + 1);
     EXPECT_EQ(seen[i].event.pid, static_cast<int32_t>(10 + i));
     EXPECT_EQ(seen[i].comm, "sh");
-    EXPECT_EQ(seen[i].user, "root") << "by the uid, which is 0";
+    EXPECT_EQ(seen[i].user, "root") << "the name of uid 0";
   }
   EXPECT_EQ(listener_->stats().received, 3u);
   EXPECT_EQ(listener_->stats().via, static_cast<uint32_t>(KNELL_VIA_BPF));
@@ -210,7 +210,8 @@ TEST_F(DaemonListenerTest, ReturnsALargePacketInSeveralReads) {
   pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
   const knell_event* none[1];
   EXPECT_EQ(*listener_->read(none, 1), 0u);
-  EXPECT_EQ(::poll(&readable, 1, 0), 0) << "all was read, so it must not be readable";
+  EXPECT_EQ(::poll(&readable, 1, 0), 0)
+      << "all events were read, so the descriptor must not be readable";
 }
 
 TEST_F(DaemonListenerTest, IsReadableWhileEventsAreLeft) {
@@ -332,7 +333,7 @@ TEST_F(DaemonListenerTest, RefusesProcessesThatCannotBeAdded) {
   EXPECT_EQ(listener_->add(-1, 0, 0).error().code, EINVAL);
   EXPECT_EQ(listener_->add(2147483000, 0, 0).error().code, ESRCH);
   EXPECT_EQ(listener_->add(child.pid(), 1, 0).error().code, ESRCH) << "another start";
-  server_.answer_next(Message::kAdd, EEXIST, "it was added already");
+  server_.answer_next(Message::kAdd, EEXIST, "the process was already added");
   EXPECT_EQ(listener_->add(child.pid(), 0, 0).error().code, EEXIST);
   EXPECT_EQ(listener_->remove(child.pid()).error().code, ENOENT);
   ASSERT_TRUE(listener_->add(child.pid(), 0, 0));
@@ -358,7 +359,7 @@ TEST_F(DaemonListenerTest, AddsManyWithOneRequest) {
   ASSERT_EQ(seen.size(), 3u);
   EXPECT_EQ(seen[0].event.cookie, 3u);
   EXPECT_EQ(seen[1].event.cookie, 1u);
-  EXPECT_EQ(seen[2].event.cookie, 5u) << "the daemon does not report a process that was dead";
+  EXPECT_EQ(seen[2].event.cookie, 5u) << "the daemon does not report an exit that happened before";
 }
 
 TEST_F(DaemonListenerTest, AfterARefusalManyAreAddedOneByOne) {
@@ -451,7 +452,7 @@ TEST_F(DaemonListenerTest, ReconnectsAndReportsTheLoss) {
   EXPECT_EQ(listener_->stats().daemon, static_cast<uint32_t>(KNELL_DAEMON_HERE));
 }
 
-// A loss that the daemon reported before it knew the present mask.
+// A loss that the daemon reported before it applied the current mask.
 TEST_F(DaemonListenerTest, LossesOfOtherTypesAreNotReturned) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;
@@ -482,7 +483,7 @@ TEST_F(DaemonListenerTest, RecoversExitsWhileTheDaemonWasAway) {
   const knell_event* none[1];
   EXPECT_EQ(*listener_->read(none, 1), 0u);
   dead.reap();
-  Child late;  // added while the daemon is away
+  Child late;  // added while there is no connection
   ASSERT_TRUE(listener_->add(late.pid(), 0, 3));
   EXPECT_EQ(listener_->add(late.pid(), 0, 3).error().code, EEXIST);
   server_.start();
@@ -632,7 +633,7 @@ TEST_F(DaemonSnapshotTest, VisitsWhatTheDaemonLists) {
   EXPECT_NE(seen_[0].event.has & KNELL_HAS_PPID, 0u);
   EXPECT_EQ(seen_[0].event.via, uint32_t{KNELL_VIA_PROC});
   const auto events = read(1);
-  ASSERT_EQ(events.size(), 1u) << "the event that came meanwhile";
+  ASSERT_EQ(events.size(), 1u) << "the event that was received meanwhile";
   EXPECT_EQ(events[0].event.pid, 9);
 }
 
@@ -651,7 +652,7 @@ TEST_F(DaemonSnapshotTest, ARefusalIsAnError) {
   const auto refused = snapshot();
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, EDQUOT);
-  EXPECT_EQ(snapshot().value_or(-1), 0) << "the connection is as good as before";
+  EXPECT_EQ(snapshot().value_or(-1), 0) << "the connection still works";
 }
 
 TEST_F(DaemonSnapshotTest, MalformedProcessesAreAnError) {
@@ -667,7 +668,7 @@ TEST_F(DaemonSnapshotTest, MalformedProcessesAreAnError) {
   EXPECT_EQ(broken.error().code, EBADMSG);
 }
 
-// An older daemon, and one that is away: /proc shows the same processes.
+// With an older daemon, and without a daemon, the processes are read from /proc.
 TEST_F(DaemonSnapshotTest, ReadsProcWithoutADaemonThatKnowsSnapshots) {
   open();
   ASSERT_TRUE(match("pid", std::to_string(::getpid()).c_str()));
@@ -677,7 +678,7 @@ TEST_F(DaemonSnapshotTest, ReadsProcWithoutADaemonThatKnowsSnapshots) {
   server_.stop();
   ASSERT_EQ(snapshot().value_or(-1), 0);
   EXPECT_EQ(pids(), std::vector<int32_t>{::getpid()});
-  ASSERT_EQ(snapshot().value_or(-1), 0) << "while it is away";
+  ASSERT_EQ(snapshot().value_or(-1), 0) << "while there is no daemon";
   EXPECT_EQ(pids(), std::vector<int32_t>{::getpid()});
 }
 

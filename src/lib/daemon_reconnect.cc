@@ -82,7 +82,7 @@ Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
     if (auto refused = client::as_result(ack); !refused)
       return on_refused(std::move(refused).error());
     begun_ = true;
-    // A durable listener goes on where it was; the journal says what is missing.
+    // A durable listener continues at its cursor; knelld reports the events that the journal lost.
     if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
     last_event_ns_ = clock_.monotonic_ns();
     filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
@@ -100,7 +100,7 @@ void DaemonListener::add_next() {
     state_ = State::kConnected;
     retry_after_ns_ = kFirstRetryNs;
     to_add_ = {};
-    send_ack();  // failures; events are acknowledged as they come again
+    send_ack();  // errors are ignored: unacknowledged events are delivered again
     return;
   }
   const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Reads the journal in steps, one transaction for each call, so that a caller that does not read on
-// does not keep the journal's WAL from being reused.
+// Reads the journal in steps, one transaction for each call. Between two calls no transaction is
+// open, since an open transaction would make the WAL grow.
 //
 // With `follow`, inotify(7) reports writes to the WAL. A commit is complete a moment after its last
-// write, so the journal is read once more a few milliseconds later. If the file was moved aside,
-// the one in its place is opened.
+// write, so the journal is read again a few milliseconds later. If the file was moved aside, the
+// new file at its path is opened.
 #include "lib/file_history.h"
 
 #include <sys/inotify.h>
@@ -25,8 +25,9 @@
 namespace knell::lib {
 namespace {
 
-constexpr uint64_t kSettleNs = 5'000'000;    // picked: a commit takes less than a millisecond
-constexpr uint64_t kPollNs = 1'000'000'000;  // to find a journal that took the place of this one
+// chosen, not measured: a commit takes less than a millisecond
+constexpr uint64_t kSettleNs = 5'000'000;
+constexpr uint64_t kPollNs = 1'000'000'000;  // to detect a journal that replaced this one
 
 ino_t inode_of(const std::string& path) {
   struct stat about{};
@@ -74,14 +75,14 @@ Result<void> FileHistory::open() {
   return poll_readable(changes_.get());
 }
 
-// If it fails, the journal is read every second.
+// If inotify fails, the journal is read every second.
 void FileHistory::watch_changes() {
   for (const char* part : {"-wal", ""})
     (void)::inotify_add_watch(changes_.get(), (reader_.path() + part).c_str(),
                               IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF);
 }
 
-// Finds the first event to return, now that the predicates are known.
+// Finds the first event to return, when the predicates are known.
 Result<void> FileHistory::start() {
   if (started_) return {};
   const int64_t until = options_.until_ns == 0 ? INT64_MAX : options_.until_ns;
@@ -110,7 +111,7 @@ Result<size_t> FileHistory::read(const knell_event** ret_events, size_t count) {
   size_t n = 0;
   for (size_t i = 0; i < read.count; ++i) {
     knell_event& event = slots_[i];
-    // The reader does not ask whether a lost event is wanted.
+    // The reader returns all lost events, without a call of wants().
     if (event.type == KNELL_EVENT_LOST && !wants(event)) continue;
     finish(i);
     cursors_[i] =
@@ -122,7 +123,7 @@ Result<size_t> FileHistory::read(const knell_event** ret_events, size_t count) {
   if (!read.end) {
     alarm_.set(feed::kAlarmNow);
   } else if (options_.follow != 0) {
-    // The events that are returned point into the reader.
+    // The returned events point into the reader.
     const bool replaced = n == 0 && reopen_if_replaced();
     const uint64_t later = clock_.monotonic_ns() + (changed ? kSettleNs : kPollNs);
     alarm_.set(replaced ? feed::kAlarmNow : later);
@@ -136,7 +137,7 @@ bool FileHistory::reopen_if_replaced() {
   const ino_t inode = inode_of(reader_.path());
   if (inode == 0 || inode == inode_) return false;
   auto reader = journal::Reader::open(reader_.path());
-  if (!reader) return false;  // not complete yet
+  if (!reader) return false;  // the new file is not complete yet
   reader_ = *std::move(reader);
   inode_ = inode;
   watch_changes();

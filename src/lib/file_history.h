@@ -12,13 +12,13 @@
 
 namespace knell::lib {
 
-// An error of opening a journal, with what to do about it.
+// Adds to an error of opening a journal how to fix it.
 Error explained(const Error& error, const std::string& path);
 
 // Reads the file of the journal. See file_history.cc.
 class FileHistory final : public HistoryListener, private journal::EventFilter {
  public:
-  // `options` are valid. Errors: those of knell_open_history().
+  // `options` must be valid. Errors: those of knell_open_history().
   static Result<std::unique_ptr<FileHistory>> create(const std::string& path,
                                                      const knell_history_options& options);
 
@@ -36,7 +36,7 @@ class FileHistory final : public HistoryListener, private journal::EventFilter {
   bool wants(knell_event& event) override { return HistoryListener::wants(event); }
 
   journal::Reader reader_;
-  ino_t inode_ = 0;   // of the journal
+  ino_t inode_ = 0;   // inode of the journal
   UniqueFd changes_;  // inotify(7) of the files; follow only
   bool started_ = false;
   std::array<std::string, kSlots> cursors_;  // the cursors in slots_

@@ -73,8 +73,8 @@ knell_options resolved(knell_options options) {
   return options;
 }
 
-// Opens a listener through the daemon if it accepts it, else with sources in this process. Errors:
-// with KNELL_VIA_DAEMON those of the daemon, else those of the sources.
+// Opens a listener through the daemon if the daemon accepts it, otherwise with sources in this
+// process. Errors: with KNELL_VIA_DAEMON those of the daemon, otherwise those of the sources.
 Result<std::unique_ptr<knell_listener>> open_live(const knell_options& options) {
   const bool insists = options.via == KNELL_VIA_DAEMON;
   const std::string path = client::socket_path();

@@ -21,7 +21,8 @@ std::string path_or_default(const char* path) {
   return path == nullptr ? KNELL_JOURNAL_PATH : path;
 }
 
-// The journal at its default path, or what knelld shows of the one that it writes.
+// The journal at its default path or, if that cannot be read, the events that knelld returns from
+// its journal.
 Result<std::unique_ptr<knell_listener>> open_default(const knell_history_options& options) {
   auto file = FileHistory::create(KNELL_JOURNAL_PATH, options);
   if (file) return file;
@@ -31,7 +32,7 @@ Result<std::unique_ptr<knell_listener>> open_default(const knell_history_options
   auto daemon = DaemonHistory::create(options, socket);
   if (daemon) return daemon;
   return say(why.code,
-             why.message() + "; and knelld cannot be asked instead: " + daemon.error().message());
+             why.message() + "; and reading through knelld fails: " + daemon.error().message());
 }
 
 Result<std::unique_ptr<knell_listener>> open_history(const char* path,

@@ -16,7 +16,8 @@
 namespace knell::lib {
 namespace {
 
-constexpr int64_t kClockErrorNs = int64_t{86'400} * 1'000'000'000;  // at the boot, before NTP
+// of the clock at the boot, before NTP
+constexpr int64_t kClockErrorNs = int64_t{86'400} * 1'000'000'000;
 
 }  // namespace
 
@@ -72,7 +73,7 @@ Result<void> HistoryListener::set_events(uint32_t mask) {
 }
 
 bool HistoryListener::may_want(uint32_t type, bool nonzero) const {
-  // The descent follows from all events.
+  // The ancestors of processes are computed from all events.
   return has_roots_ || filter::passes(filter_.subscription.rule, filter_.subscription.mask, type,
                                       nonzero ? 1 : 0);
 }

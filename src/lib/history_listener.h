@@ -14,7 +14,8 @@
 
 namespace knell::lib {
 
-// A listener of the events that knelld has stored: what does not depend on how it reads them.
+// A listener of the events that knelld has stored: the part that is independent of how they are
+// read.
 class HistoryListener : public knell_listener {
  public:
   Result<void> match(std::span<const filter::Predicate> more) override;
@@ -30,20 +31,20 @@ class HistoryListener : public knell_listener {
 
  protected:
   enum Tag : uint64_t { kAlarm, kReadable };
-  static constexpr size_t kSlots = 256;  // as many as callers usually read at once
+  static constexpr size_t kSlots = 256;  // the usual number of events in one read
 
   explicit HistoryListener(const knell_history_options& options);
   Result<void> open();
   Result<void> poll_readable(int fd) const;
 
-  // Whether the event is wanted; it must be called with all events, in their order, since the
-  // descent of processes follows from them. may_want(): by its type alone.
+  // Whether the event is wanted. Must be called with all events, in their order, since the
+  // ancestors of processes are computed from them. may_want(): decides by the type only.
   bool may_want(uint32_t type, bool nonzero) const;
   bool wants(knell_event& event);
   bool has_roots() const { return has_roots_; }
-  void forget_descent();  // the events come again from the first one
+  void forget_descent();  // call it when the events are read again from the first one
   uint32_t boot() const { return boot_; }
-  // To be called with each event in slots_ that is returned.
+  // Call it for each event in slots_ that is returned.
   void finish(size_t slot);
 
   knell_history_options options_;
@@ -55,7 +56,7 @@ class HistoryListener : public knell_listener {
 
  private:
   uint32_t boot_ = 0;         // this_boot: the boot of the events
-  int64_t boot_time_ns_ = 0;  // and about when it began
+  int64_t boot_time_ns_ = 0;  // and its approximate start
   RecordedDescent descent_;
   bool has_roots_ = false;
   process::UserNames users_;

@@ -23,7 +23,7 @@ namespace knell::lib {
 
 namespace {
 
-// Parses the text of a predicate and adds it to the listener; without a listener only checks it.
+// Parses a predicate and adds it to the listener; without a listener only checks it.
 Result<void> match(knell_listener* k, const char* key, const char* value) {
   KNELL_ASSIGN(auto predicates, parse_predicate(key, value));
   if (k != nullptr) return k->match(predicates);
@@ -43,7 +43,7 @@ uint64_t kernel_start_of(pid_t pid, uint64_t start) {
   return stat && stat->start == shifted ? shifted : start;
 }
 
-// 0, or the error of a listener to which no process can be added.
+// Returns 0, or the error if no process can be added to this kind of listener.
 int error_of_add(const knell_listener& k) {
   if (k.only_added() || k.stats().via == KNELL_VIA_PTRACE) return 0;
   if (k.stats().via == KNELL_VIA_JOURNAL)

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // knell_read() first returns the events that the last read of the feed left in its batch. It reads
-// the feed again only when there are none.
+// the feed again only when the batch is empty.
 //
-// Sources do not restore their state when memory runs out halfway: what was read from the kernel
-// may be gone, and an entry of a table half made. So the source is thrown away and a new one
-// opened, and a lost event says since when events may be missing. Events that were complete are
-// returned before.
+// Sources do not restore their state when memory runs out in the middle of a call: records that
+// were read from the kernel may be lost, and the entry of a table may be incomplete. So the source
+// is closed and a new one is opened, and a lost event has the time since which events may be
+// missing. Events that were complete are returned before.
 #include "lib/live_listener.h"
 
 #include <new>
@@ -25,8 +25,8 @@
 namespace knell::lib {
 namespace {
 
-// After memory ran out, fd() is readable so much later: picked, so that a poll loop uses little CPU
-// while memory is short.
+// How long fd() is not readable after memory ran out; chosen, not measured, so that a poll loop
+// uses little CPU while memory is short.
 constexpr uint64_t kRetryNs = 10'000'000;
 
 }  // namespace
@@ -132,8 +132,8 @@ Result<void> LiveListener::remove(pid_t pid) {
 bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
   knell_event& event = slot.event;
   if (event.type == KNELL_EVENT_LOST) {
-    // The source counts all events that it was asked for, so the count is exact only for a listener
-    // that receives all of them.
+    // The source counts all events that were requested from it, so the count is exact only for a
+    // listener that receives all of them.
     const bool all = filter_.predicates.empty() && !filter_.subscription.only_added &&
                      feed_->kernel_mask() == filter_.subscription.mask;
     if (!all) event.flags &= ~KNELL_FLAG_EXACT;

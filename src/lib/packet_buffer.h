@@ -24,11 +24,10 @@ namespace knell::lib {
 // and counted.
 class PacketBuffer {
  public:
-  // Number of packets that fit at least, between two calls of begin()
+  // Minimum number of packets that fit between two calls of begin()
   static constexpr size_t kPackets = 4;
-  static constexpr size_t kMostAside =
-      size_t{16}
-      << 20;  // chosen, not measured: holds several seconds of events at a very high load
+  // Chosen, not measured: several seconds of events at a very high load.
+  static constexpr size_t kMostAside = size_t{16} << 20;
 
   PacketBuffer() : buffer_(kPackets * wire::kMostFrame) {}
 
@@ -39,19 +38,19 @@ class PacketBuffer {
   std::span<char> room();
   // Adds the payload of a frame that was received into room().
   void take(std::string_view payload);
-  // Copies a payload that is in another buffer. After a payload was dropped all are, until
-  // take_dropped().
+  // Copies a payload from another buffer. After one payload was dropped, all following ones are
+  // dropped until take_dropped().
   void put_aside(std::string_view payload);
 
-  // The next event of the packet taken, then of those put aside. False: there is none, or the next
-  // one is malformed, see malformed().
+  // The next event of the packet that was taken, then of those put aside. False: there is none, or
+  // the next one is malformed, see malformed().
   bool next(knell_event& event);
   bool malformed() const { return malformed_; }
   // Whether the last event of next() had been put aside.
   bool from_aside() const { return from_aside_; }
   // Whether next() may return another event.
   bool pending() const { return reader_.has_value() || !aside_.empty(); }
-  // Drops the events that next() has not returned. Those that it has stay valid until begin().
+  // Drops the events that next() has not returned. Returned events stay valid until begin().
   void drop_pending() noexcept;
   // The number of events dropped because too many were put aside. Resets it to 0.
   uint64_t take_dropped() { return std::exchange(dropped_, 0); }
@@ -60,7 +59,7 @@ class PacketBuffer {
   bool open_next();
 
   std::vector<char> buffer_;
-  size_t used_ = 0;  // of buffer_
+  size_t used_ = 0;  // number of used bytes in buffer_
   std::optional<wire::EventReader> reader_;
   std::deque<std::string> aside_;
   size_t aside_bytes_ = 0;

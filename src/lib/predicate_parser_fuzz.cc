@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   event.pid = 4;
   const bool unknown = predicates.matches(event, EvenPids());
   KNELL_CHECK(unknown || !predicates.empty());
-  // Whatever passes with unknown details passes if they were lost.
+  // An event that passes with unknown details must also pass if the details were lost.
   event.flags = KNELL_FLAG_DETAILS_LOST;
   KNELL_CHECK(!unknown || predicates.matches(event, EvenPids()));
   event.flags = 0;

@@ -55,7 +55,7 @@ knell_event grep() {
   return event;
 }
 
-// An exit of the same process, of which only the pid is known.
+// An exit of another process, of which only the pid is known.
 knell_event stranger() {
   knell_event event{};
   event.type = KNELL_EVENT_EXIT;
@@ -265,7 +265,7 @@ TEST(Predicates, EndedUnknown) {
   EXPECT_FALSE(matches({{"ended", "0-255,signal"}}, stranger()));
 }
 
-// An exit of which only the pid, the parent and the status are known, since its details were lost.
+// An exit with only the pid, the parent and the status, since its details were lost.
 knell_event without_details(int status) {
   knell_event event = stranger();
   event.flags = KNELL_FLAG_DETAILS_LOST;
@@ -325,7 +325,7 @@ TEST(Predicates, LostDetailsDoNotChangeWhatIsKnown) {
     EXPECT_FALSE(matches({{key, value}}, known)) << key << " " << value;
 }
 
-// A cgroup without a unit or container: there is none, so none was lost.
+// A cgroup without a unit or container: there is none, so it was not lost.
 TEST(Predicates, LostDetailsWithAKnownCgroup) {
   knell_event lost = without_details(0x100);
   lost.cgroup = bytes("/user.slice");

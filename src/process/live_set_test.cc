@@ -67,7 +67,7 @@ class Machine : public KernelProcesses {
     else
       queue.push_back(event);
   }
-  // Events come again; the hole is reported now, or by report_hole(), after some of them.
+  // Events are received again; the hole is reported now, or by report_hole() after some events.
   void end_hole(bool report = true) {
     holed |= std::exchange(in_hole, false);
     if (report) report_hole();
@@ -485,7 +485,7 @@ RC_GTEST_PROP(LiveSetHistories, EachKnownProcessHasOneExit, ()) {
     if (!ended && alive->second.executed) RC_ASSERT(listener.execs[life] >= 1);
     RC_ASSERT(listener.execs[life] <= machine.execs[life]);
   }
-  // What happened is what came and what the holes count; recovered events are among the latter.
+  // Each event was either received or is counted by a hole; holes also count recovered events.
   RC_ASSERT(listener.came + listener.lost == machine.happened);
   RC_ASSERT(listener.differences.size() <= listener.lost);
   for (const auto& [life, count] : listener.exits) RC_ASSERT(count == 0 || lives.contains(life));

@@ -34,7 +34,7 @@ class FakeSnapshot final : public Snapshot {
     ++steps_;
     if (unmatched_ > 0 && unmatched_-- > 0) return Step::kMore;
     if (left_ == 0) return Step::kEnd;
-    if (++pid_ == fails_at_) return say(EIO, "/proc cannot be read");
+    if (++pid_ == fails_at_) return say(EIO, "cannot read /proc");
     --left_;
     knell_event event{};
     event.pid = pid_;
@@ -120,10 +120,10 @@ class FakeDaemon : public DaemonInterface {
 
   int changes = 0;
   bool refuses = false, scan_fails = false;
-  // Pieces of the scan that are left: for the living processes, for the processes under roots
+  // Remaining steps of the scans: of the living processes, and of the processes under roots
   int unscanned = 0, unscanned_roots = 0;
   int32_t missing_pid = 0;
-  int32_t alive = 0, snapshot_fails_at = 0;  // of a snapshot
+  int32_t alive = 0, snapshot_fails_at = 0;  // for a snapshot
   int unmatched = 0;                         // number of processes that the predicates exclude
   int snapshot_steps = 0;
   uint32_t next_seq = 0;
@@ -136,7 +136,7 @@ class FakeDaemon : public DaemonInterface {
   std::string json = "{}";
 };
 
-// The client's end of a connection. Never blocks.
+// The client's end of a connection. Does not block.
 struct ClientEnd {
   int fd;
 
@@ -144,7 +144,7 @@ struct ClientEnd {
     return ::send(fd, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) ==
            static_cast<ssize_t>(packet.size());
   }
-  // nullopt: no packet is there. Empty: the connection is closed.
+  // nullopt: there is no packet. Empty: the connection is closed.
   std::optional<std::string> receive() const {
     static std::string room(1 << 17, '\0');  // static: sanitizers make it slow to allocate
     const ssize_t n = ::recv(fd, room.data(), room.size(), MSG_DONTWAIT);
@@ -159,11 +159,11 @@ struct ClientEnd {
     }
     return all;
   }
-  // The payload of the next packet, which must be a frame of this type, else the test fails.
+  // The payload of the next packet, which must be a frame of this type; otherwise the test fails.
   std::string payload(wire::Message type) const {
     const auto packet = receive();
     if (!packet || packet->empty()) {
-      ADD_FAILURE() << "no frame came";
+      ADD_FAILURE() << "no frame was received";
       return {};
     }
     const auto frame = wire::parse_packet(*packet);
@@ -201,7 +201,7 @@ struct ConnectedClient {
     KNELL_CHECK(end.send(wire::encode(
         wire::ClientHello{.knell = "9", .rule = {}, .overrun = false, .quiet = false}, 0)));
   }
-  // Serves what the client has sent, and sends what waits for it.
+  // Handles the requests of the client, and sends the waiting packets.
   void serve() const {
     const uint64_t now_ns = system_clock().monotonic_ns();
     while (connection->step(now_ns) == ConnectionFromClient::Step::kMore) {

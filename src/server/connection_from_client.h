@@ -38,51 +38,54 @@ class ConnectionFromClient {
                                                               hub::Hub& hub,
                                                               DaemonInterface& daemon, uint64_t id,
                                                               uint32_t requests_per_second);
-  // The connection of a client of the earlier daemon, with its subscription and its queue; the
-  // sources do not know of them yet: call resume() when they do. `state`: has the bytes of its
-  // queue. Errors: as create(); those of Hub::subscribe() and EBADMSG.
+  // Restores the connection of a client of the earlier daemon, with its subscription and its queue.
+  // The sources do not have the interest yet: call resume() when they do. `state`: has the bytes of
+  // the queue. Errors: as create(); those of Hub::subscribe() and EBADMSG.
   static Result<std::unique_ptr<ConnectionFromClient>> restore(
       UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon, SavedClient saved,
       const handover::State& state, uint32_t requests_per_second);
-  // Follows the added processes, and serves the request that was being served.
+  // Follows the added processes, and continues the request that was being handled.
   void resume();
-  // Serves a request that the earlier daemon had received.
+  // Handles a request that the earlier daemon had received.
   Life serve_received(std::string_view packet) { return serve(packet); }
-  // From now on what the next daemon needs is kept in this state, which must outlive it.
+  // From now on stores the data for the next daemon in this state, which must outlive the
+  // connection.
   void keep_in(handover::State* state);
-  // Whether the client has just become one that is not kept. Its next daemon does not know it.
+  // Whether the client has just changed to a kind that is not kept, so the next daemon must not
+  // restore it.
   bool stop_keeping();
-  // Appends to the state what has changed since the last call; `whole`: everything.
+  // Appends the changes since the last call to the state; `whole`: everything.
   void save(bool whole, bool resubscribed, std::span<const hub::Node::AddedChange> added);
   ~ConnectionFromClient();
   ConnectionFromClient(const ConnectionFromClient&) = delete;
   ConnectionFromClient& operator=(const ConnectionFromClient&) = delete;
 
-  // Serves one request, or one piece of a long request. kNothing: there is no request, or the
+  // Handles one request, or one piece of a long request. kNothing: there is no request, or the
   // client is above its rate or does not read its answers. kClose: close the connection.
   enum class Step : uint8_t { kMore, kNothing, kClose };
   Step step(uint64_t now_ns);
-  // Sends queued packets as far as the socket has room. kIfDue: only if they are due; kNow: all.
+  // Sends queued packets as long as the socket has room. kIfDue: only if they are due; kNow: all.
   enum class Due : uint8_t { kIfDue, kNow };
   Life send(uint64_t now_ns, Due due);
-  // When to call send() although no further events come, CLOCK_MONOTONIC; 0: never.
+  // When to call send() even without further events, CLOCK_MONOTONIC; 0: never.
   uint64_t due_ns() const;
   // When its next request may be read, CLOCK_MONOTONIC; 0: now.
   uint64_t held_until_ns() const { return rate_limiter_.held_until_ns(); }
   void release(uint64_t now_ns) { rate_limiter_.release(now_ns); }
-  // Whether a request is being served in pieces, and step() can serve the next piece.
+  // Whether a request is handled in pieces, and step() can handle the next piece.
   bool has_work() const { return pending_.has_value() && !is_paused(); }
   // Whether that request is a snapshot.
   bool is_listing() const { return pending_ && pending_->listing; }
-  // Whether so many answers are unread that no further request is read until the client reads them.
+  // Whether there are too many unread answers: no further request is read until the client reads
+  // them.
   bool has_too_many_answers() const { return listener_->queue().answer_bytes() > kMostAnswerBytes; }
   // Whether a request waits for the journal: finish_durable() continues it.
   bool awaits_journal() const { return pending_ && pending_->waits; }
-  // The outcome of the request that the daemon answers later. Then step() can be called again.
+  // Finishes the request that the daemon answers later. Then step() can be called again.
   void finish_durable(Result<void> outcome);
-  // Answers the request for a page of the past with these packets; as finish_durable().
+  // Answers the request for a page of past events with these packets; as finish_durable().
   void finish_history(const Result<std::vector<std::string>>& packets);
-  // Whether it is a durable listener, or is about to be one.
+  // Whether the client is a durable listener, or is becoming one.
   bool is_durable() const { return durable_; }
   // Queues a whole frame of events of a durable listener.
   void queue_frame(std::string_view frame) { answer(frame); }
@@ -94,8 +97,8 @@ class ConnectionFromClient {
   // Sends the reason (not to a client of the connector's protocol); the caller then closes the
   // connection.
   void send_bye(int error, std::string_view why);
-  // To be called before it is destroyed: unsubscribes, and drops up to `most` queued items. Returns
-  // whether the queue is empty.
+  // Call before it is destroyed: unsubscribes, and drops up to `most` queued items. Returns whether
+  // the queue is empty.
   bool drop_queue(size_t most);
 
   int fd() const { return socket_.get(); }
@@ -109,10 +112,10 @@ class ConnectionFromClient {
 
   // State of the server:
   uint32_t polled = 0;   // the events that epoll watches
-  bool waits = false;    // in the RequestScheduler
-  bool hung_up = false;  // the client closed its end: remove it when its requests are served, or
-                         // when only a snapshot is left to do
-  bool gone = false;     // closed, not yet removed
+  bool waits = false;    // it is in the RequestScheduler
+  bool hung_up = false;  // the client closed its end: remove it after its requests, or when only a
+                         // snapshot is left to do
+  bool gone = false;     // closed, and not yet removed
 
  private:
   ConnectionFromClient(UniqueFd socket, Peer peer, hub::Hub& hub, DaemonInterface& daemon,
@@ -121,7 +124,7 @@ class ConnectionFromClient {
   // Bytes of unread answers above which no request is read; chosen, not measured.
   static constexpr size_t kMostAnswerBytes = 16 * 1024;
 
-  // A requested subscription, until the processes that its `under` predicates name are found.
+  // A requested subscription, until the processes under its `under` predicates are found.
   struct Subscribing {
     filter::Subscription subscription;  // the pids in `under` are those of the client's namespace
     Peer::Search search;
@@ -131,22 +134,22 @@ class ConnectionFromClient {
   struct Listing {
     std::unique_ptr<Snapshot> snapshot;
     std::vector<std::string> processes = {};
-    size_t bytes = 0;          // of `processes`
+    size_t bytes = 0;          // size of `processes`
     uint64_t answered_ns = 0;  // when the last frame was queued
   };
-  // A request that is served in pieces, with requests of other clients between them: a
-  // subscription, one to add or remove processes, or a snapshot.
+  // A request that is handled in pieces, alternating with requests of other clients: a
+  // subscription, a request to add or remove processes, or a snapshot.
   struct Pending {
     wire::Message what{};
     // The number in its ack: `seq` of the request, or cn_msg.ack of a compat client
     uint32_t request = 0;
     std::optional<Subscribing> subscribing = {};
     std::vector<wire::AddedProcess> pids = {};
-    size_t at = 0;  // index in `pids` of the next one
+    size_t at = 0;  // index of the next one in `pids`
     std::optional<Listing> listing = {};
-    bool repeated = false;                      // an earlier daemon may have served a part of it
-    std::optional<wire::Durable> durable = {};  // to be attached when the subscription is in force
-    bool waits = false;                         // for the daemon's finish_durable()
+    bool repeated = false;                      // an earlier daemon may have handled a part of it
+    std::optional<wire::Durable> durable = {};  // attach it when the subscription is active
+    bool waits = false;                         // waits for finish_durable()
     bool finished = false;                      // finish_durable() was called
     Result<void> first = {};                    // the first error
   };
@@ -214,17 +217,17 @@ class ConnectionFromClient {
   int64_t started_ns_;
   RateLimiter rate_limiter_;
   Protocol protocol_ = Protocol::kNone;
-  filter::Rule rule_ = filter::Rule::kReleased;  // used by the connector's protocol
+  filter::Rule rule_ = filter::Rule::kReleased;  // for the connector's protocol
   int64_t latency_ns_ = 0;
   uint64_t sent_ns_ = 0;
-  uint32_t frames_ = 0;  // sent
+  uint32_t frames_ = 0;  // number of frames sent
   SequenceNumbers
       sequence_numbers_;  // for the datagrams sent to a client that may not see all events
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
-  bool more_ = false;  // the turn ended before all was sent
+  bool more_ = false;  // the turn ended before everything was sent
   handover::State* state_ = nullptr;
-  // What the state has of it: see hub::Queue::pushed(). `changed`: its record is out of date
+  // The part that the state has: see hub::Queue::pushed(). `changed`: its record is out of date
   struct Saved {
     uint64_t pushed = 0, rewrites = 0;
     bool changed = true;
@@ -232,7 +235,7 @@ class ConnectionFromClient {
   std::string request_;                        // the request of pending_, if there is a state
   std::vector<wire::AddedProcess> to_follow_;  // for resume()
   bool durable_ = false;
-  bool uses_journal_ = false;  // the daemon may know it by a request: detach_durable()
+  bool uses_journal_ = false;  // the daemon may have a request of it: call detach_durable()
 };
 
 }  // namespace knell::server

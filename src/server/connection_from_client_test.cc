@@ -35,7 +35,7 @@ class NoAncestry final : public filter::Ancestry {
   bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
-// A client and its connection, in one thread; turn() does what the server does.
+// A client and its connection, in one thread; turn() acts as the server.
 struct Fixture {
   explicit Fixture(const hub::Quotas& quotas = {}, uint32_t requests_per_second = 1000)
       : hub(encoder, quotas), both(hub, daemon, 1, requests_per_second) {}
@@ -433,7 +433,7 @@ TEST(NativeClient, StatusComesInPiecesBeforeItsAck) {
       json += *wire::decode_status_text(frame->payload);
     }
   }
-  FAIL() << "no ack came";
+  FAIL() << "no ack was received";
 }
 
 TEST(NativeClient, RefusesAStatusThatExceedsTheAnswerLimit) {
@@ -455,7 +455,7 @@ void expect_ack_after_two_pieces(Fixture& on) {
   EXPECT_EQ(on.client.ack().error, 0);
 }
 
-// The processes that are alive already are looked up in pieces; the ack comes when that is done.
+// The living processes are looked up in pieces; the ack follows when that is done.
 TEST(NativeClient, SubscribeIsAckedAfterTheScanOfLiveProcesses) {
   Fixture on;
   on.greet();
@@ -464,13 +464,13 @@ TEST(NativeClient, SubscribeIsAckedAfterTheScanOfLiveProcesses) {
   expect_ack_after_two_pieces(on);
 }
 
-// `under` takes a scan of all processes; the ack comes when that is done.
+// `under` needs a scan of all processes; the ack follows when that is done.
 TEST(NativeClient, SubscribeWithUnderIsAckedAfterTheScanForDescendants) {
   Fixture on;
   on.greet();
   on.daemon.unscanned_roots = 3;
   on.ask(wire::encode(all_execs(), 1));
-  EXPECT_EQ(on.client.ack().error, 0) << "it has no `under`";
+  EXPECT_EQ(on.client.ack().error, 0) << "the subscription has no `under`";
   filter::Subscription asked = all_execs();
   asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
@@ -613,7 +613,7 @@ TEST(NativeClient, EachUnderCostsOneRequest) {
   EXPECT_GT(on.connection->held_until_ns(), on.now_ns);
 }
 
-// A subscription above the quota starts no search.
+// A subscription above the quota does not start a search.
 TEST(NativeClient, ChecksTheQuotaBeforeSearchingForUnder) {
   hub::Quotas quotas;
   quotas.values_per_user = quotas.values = 10;
@@ -648,7 +648,7 @@ TEST(NativeClient, ASnapshotIsAnsweredByProcessesAndAnAck) {
   on.greet();
   on.daemon.alive = 100;
   on.ask(wire::encode_snapshot_request(1));
-  EXPECT_EQ(on.client.ack().error, EINVAL) << "it has not subscribed";
+  EXPECT_EQ(on.client.ack().error, EINVAL) << "the client has not subscribed";
   on.ask(wire::encode(all_execs(), 2));
   ASSERT_EQ(on.client.ack().error, 0);
   on.ask(wire::encode_snapshot_request(3));
@@ -696,7 +696,7 @@ TEST(NativeClient, ASnapshotIsChargedForItsMemory) {
   EXPECT_EQ(on.client.ack().error, ENOBUFS);
 }
 
-// A client that does not read stops its own snapshot, and costs what is queued for it.
+// A client that does not read stops its own snapshot, and only its queued packets use memory.
 TEST(NativeClient, ASnapshotWaitsUntilTheClientReads) {
   Fixture on;
   on.greet();
@@ -738,7 +738,7 @@ TEST(NativeClient, AConnectionAboveTheLimitGetsAReason) {
   EXPECT_THAT(bye.text, HasSubstr("limits.clients"));
 }
 
-// Pacing of what is sent.
+// When packets are sent.
 
 TEST(NativeClient, SendsASingleEventAtOnceAndLaterOnesTogether) {
   Fixture on;
@@ -806,7 +806,7 @@ TEST(NativeClient, ADurableSubscriptionIsAckedWhenTheJournalHasIt) {
   on.ask(*wire::encode(all_execs(), 1, &durable));
   EXPECT_THAT(on.daemon.durables, ElementsAre("n"));
   EXPECT_TRUE(on.connection->awaits_journal());
-  // No further request is served before, and its events do not come from the hub.
+  // No further request is handled before the answer, and its events do not come from the hub.
   on.ask(wire::encode(wire::Acknowledge{.cursor = "k1:x:1"}, 2));
   on.exec(1);
   on.turn();
@@ -825,7 +825,7 @@ TEST(NativeClient, ADurableSubscriptionIsAckedWhenTheJournalHasIt) {
   EXPECT_EQ(on.daemon.detached, 0);
 }
 
-// Else its first events would be those of a listener that is not durable, and a restart meanwhile
+// Otherwise the hub would send it the first events of an ordinary listener, and a restart meanwhile
 // would keep it as one.
 TEST(NativeClient, ADurableSubscriptionGetsNothingFromTheHubFromItsBegin) {
   Fixture on;

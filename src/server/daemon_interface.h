@@ -20,11 +20,12 @@ namespace knell::server {
 
 class ConnectionFromClient;
 
-// A list of living processes that is being made in pieces; of one client.
+// A list of living processes for one client, made in pieces.
 class Snapshot {
  public:
   virtual ~Snapshot() = default;
-  // Does a piece of the work, a few tenths of a millisecond at most. Errors: it cannot be made.
+  // Does a piece of the work, a few tenths of a millisecond at most. Errors: the list cannot be
+  // made.
   enum class Step : uint8_t { kMore, kProcess, kEnd };
   virtual Result<Step> step() = 0;
   // The process that the last step() returned (kProcess), valid until the next step(): limited to
@@ -42,12 +43,12 @@ class DaemonInterface {
   // The cost must not depend on the number of other listeners, since any client may change its
   // interest often.
   virtual Result<void> interest_grown(const hub::Listener& listener) = 0;
-  // Called after interest_grown() until it returns true: does a piece of the work for the processes
-  // that are alive already. kAllButRoots: the listener has no `under`, and so need not wait for
-  // what is under the roots of others. Errors: the interest cannot be served in full.
+  // Call after interest_grown() until it returns true: does a piece of the work for the living
+  // processes. kAllButRoots: the listener has no `under`, so it need not wait for the scan under
+  // the roots of other listeners. Errors: the interest cannot be met in full.
   enum class Scan { kAll, kAllButRoots };
   virtual Result<bool> scan_live_processes(Scan what) = 0;
-  // An interest has shrunk, or a listener has disconnected: the sources may report less, soon.
+  // An interest has shrunk, or a listener has disconnected: the sources may soon report less.
   virtual void interest_shrunk() = 0;
   // A listener in the pid namespace of knelld added the process to its subscription, or removed it.
   // Errors: ESRCH.
@@ -57,31 +58,30 @@ class DaemonInterface {
   virtual wire::Origin origin() const = 0;
   // The status as JSON, limited to what the client may see.
   virtual std::string status_json(const Peer& peer) const = 0;
-  // Begins to list the processes that are alive, match the predicates of the listener's
-  // subscription and may be seen by it, parents before their children. Errors: /proc cannot be
-  // read.
+  // Begins a list of the living processes that match the listener's predicates and that it may see,
+  // parents before their children. Errors: /proc cannot be read.
   virtual Result<std::unique_ptr<Snapshot>> begin_snapshot(const hub::Listener& listener) = 0;
-  // Before anything is sent: keeps what the next daemon would need, if there is a keeper.
+  // Call before anything is sent: saves the data for the next daemon, if there is a keeper.
   virtual void save() = 0;
   // Durable listeners. kLater: ConnectionFromClient::finish_durable() is called with the outcome.
   enum class Done : uint8_t { kNow, kLater };
-  // The client, which has subscribed, becomes the listener with this name; if it is that already,
-  // its new subscription replaces the old one. Errors: EBUSY it is in use; EOPNOTSUPP there is no
+  // Makes the client, which has subscribed, the listener with this name. If it already is, its new
+  // subscription replaces the old one. Errors: EBUSY the name is in use; EOPNOTSUPP there is no
   // journal; later those of journal::apply().
   virtual Result<Done> attach_durable(ConnectionFromClient& client,
                                       const wire::Durable& durable) = 0;
   virtual Result<Done> acknowledge_durable(ConnectionFromClient& client,
                                            const wire::Acknowledge& acknowledge) = 0;
   virtual Result<Done> forget_durable(ConnectionFromClient& client, const wire::Forget& forget) = 0;
-  // Reads a page of the journal: ConnectionFromClient::finish_history() is called with it.
-  // `filter`: of the client, with what is asked for. Errors: EOPNOTSUPP the client cannot have
-  // events of the past.
+  // Reads a page of the journal, and then calls ConnectionFromClient::finish_history() with it.
+  // `filter`: the filter of the client with the requested mask and predicates. Errors: EOPNOTSUPP
+  // the client cannot have past events.
   virtual Result<void> read_history(ConnectionFromClient& client, const wire::History& asked,
                                     hub::Filter filter) = 0;
-  // The client goes away, or its request was refused: its name is free, and finish_history() must
+  // The client disconnects, or its request was refused: releases its name. finish_history() must
   // not be called any more.
   virtual void detach_durable(ConnectionFromClient& client) = 0;
-  // The client has read its answers, so there may be room for more events.
+  // Call when the client has read its answers, so there may be room for more events.
   virtual void continue_durable(ConnectionFromClient& client) = 0;
   // Makes an ack as the connector does: stamped, with the next sequence number of its CPU.
   virtual event::Raw make_ack(uint32_t error, uint32_t ack) = 0;

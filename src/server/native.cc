@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The native protocol, docs/protocol.md: HELLO, then requests. A request is acked when it is in
-// force.
+// The native protocol, docs/protocol.md: HELLO, then requests. A request is acked when it has taken
+// effect.
 #include <signal.h>
 
 #include <set>
@@ -32,8 +32,8 @@ constexpr size_t kFrameBytes = 8 * 1024;
 // waits several seconds for a frame.
 constexpr uint64_t kAliveNs = 1'000'000'000;
 constexpr size_t kMostUnder = 64;  // `under` predicates of one SUBSCRIBE
-// A long request costs one request for each 256 bytes of processes or values. Chosen, not measured:
-// 12 added processes.
+// A long request costs one request for each 256 bytes of processes or values. An estimate, not
+// tuned: 12 added processes.
 constexpr size_t kShortBytes = 256;
 
 // Processes looked up in one step; each look-up in /proc takes about 10 us. Chosen, not measured.
@@ -114,7 +114,7 @@ Life ConnectionFromClient::on_hello(const wire::Frame& frame) {
     return Life::kClose;
   }
   if (hello->quiet) {
-    // The client speaks the connector's protocol from here on, with these options.
+    // From here on the client uses the connector's protocol, with these options.
     protocol_ = Protocol::kCompat;
     rule_ = hello->rule == wire::kRuleV6 ? filter::Rule::kV6 : filter::Rule::kReleased;
     listener_->set_overruns(hello->overrun);
@@ -198,7 +198,7 @@ Result<void> ConnectionFromClient::change(filter::Subscription subscription) {
 }
 
 Result<void> ConnectionFromClient::add_one(const wire::AddedProcess& process) {
-  // The start time tells this process from a later one with the same pid.
+  // The start time distinguishes this process from a later one with the same pid.
   const bool is_ours = peer_.scope().ns == 0;
   const auto stat = is_ours && process.start == 0 ? read_proc_stat(process.pid) : std::nullopt;
   KNELL_TRY(hub_.add(*listener_, process.pid, stat ? stat->start : process.start));
@@ -244,7 +244,7 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
     if (!peer_.continue_search(now.subscribing->search, piece)) return false;
     now.durable = std::move(now.subscribing->durable);
     const bool was_durable = durable_;
-    // Before it is in force: its events come from the journal only.
+    // Before the subscription starts: the events of a durable listener come from the journal only.
     if (now.durable) set_durable(true);
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
     if (!now.first) {
@@ -262,7 +262,7 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
   return await(now, daemon_.attach_durable(*this, *std::exchange(now.durable, std::nullopt)));
 }
 
-// Whether the request is done. If it is not, finish_durable() continues it.
+// Whether the request is finished. If not, finish_durable() continues it.
 bool ConnectionFromClient::await(Pending& now, const Result<DaemonInterface::Done>& done) {
   now.waits = done && *done == DaemonInterface::Done::kLater;
   if (now.waits) return false;
@@ -304,8 +304,9 @@ Result<void> ConnectionFromClient::check_durable(const wire::Durable&,
   for (const filter::Predicate& one : subscription.predicates)
     if (one.key == filter::Key::kUnder && !one.excluded)
       return say(EINVAL,
-                 "under: a durable listener can only exclude processes (`!PID`): which process was "
-                 "under another one is not in the journal");
+                 "under: a durable listener can only exclude processes (`!PID`): the journal does "
+                 "not store "
+                 "the ancestors of processes");
   return {};
 }
 
@@ -329,7 +330,7 @@ void ConnectionFromClient::on_forget(const wire::Frame& frame) {
   if (await(*pending_, daemon_.forget_durable(*this, *asked))) serve_pending();
 }
 
-// The thread that reads the journal is charged for that, see daemon/history_pages.cc.
+// The CPU time is charged by the thread that reads the journal, see daemon/history_pages.cc.
 Result<void> ConnectionFromClient::begin_history(std::string_view payload) {
   KNELL_ASSIGN(wire::History asked, wire::decode_history(payload));
   KNELL_ASSIGN(hub::Filter filter, hub_.make_filter(*listener_, std::move(asked.wanted)));
@@ -356,7 +357,7 @@ void ConnectionFromClient::finish_history(const Result<std::vector<std::string>>
   finish_durable(std::move(room));
 }
 
-// The subscription is in force when the sources know what it needs of the processes alive already.
+// The subscription takes effect when the sources have scanned the living processes for it.
 bool ConnectionFromClient::continue_scan(Pending& now) {
   using enum DaemonInterface::Scan;
   const bool roots = !listener_->node()->filter.interest.roots.empty();
@@ -405,7 +406,7 @@ bool ConnectionFromClient::continue_snapshot(Pending& now) {
   return true;
 }
 
-// Serves one piece of a snapshot; true: the snapshot is complete.
+// Makes one piece of a snapshot; true: the snapshot is complete.
 Result<bool> ConnectionFromClient::list_some(Listing& listing) {
   KNELL_ASSIGN(const Snapshot::Step step, listing.snapshot->step());
   KNELL_TRY(hub_.prepare_answer(*listener_, listing.snapshot->bytes()));

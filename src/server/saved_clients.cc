@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// The log of a daemon is read as carefully as a request: it is memory that another process wrote.
+// The state of another daemon is checked like a request, since another process wrote that memory.
 #include "server/saved_clients.h"
 
 #include <cstring>
@@ -90,7 +90,7 @@ Result<void> SavedClients::apply(const handover::State& state, uint32_t kind,
   }
 }
 
-// The renumbered datagrams of a client take the same numbers as when they were sent.
+// The renumbered datagrams of a client get the numbers with which they were sent.
 Result<void> SavedClients::sent(const handover::State& state,
                                 const handover::State::SentRecord& record) {
   sent_ = record;

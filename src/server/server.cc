@@ -16,9 +16,9 @@ namespace knell::server {
 namespace {
 
 constexpr uint64_t kListeningTag = 0;  // ids of clients begin at 1
-// The bounds of one call of serve(), after which the sources are read again: so clients cannot
+// The limits of one call of serve(), after which the sources are read again, so that clients cannot
 // delay events for longer. Serving ends with the request that exceeds kRequestsNs. That is CPU
-// time, so that requests are served on a busy machine too. All were chosen, not measured.
+// time, so that requests are handled on a busy machine too. These are chosen, not measured.
 constexpr uint64_t kRequestsNs = 1'000'000, kSendNs = 1'000'000;
 constexpr int kMostWakeups = 256, kWakeupsAtOnce = 32;
 constexpr uint64_t kAcceptNs = 1'000'000;
@@ -77,7 +77,8 @@ void Server::serve() {
   longest_.turn_ns = std::max(longest_.turn_ns, thread_cpu_ns() - began);
 }
 
-// Sends to each client once: a client with more to send than one turn allows is due again at once.
+// Sends to each client once: a client with more to send than one turn allows is due again
+// immediately.
 void Server::serve_due(uint64_t now_ns) {
   std::vector<uint64_t> ids;
   for (const auto& [at, id] : due_) {
@@ -93,8 +94,8 @@ void Server::serve_due(uint64_t now_ns) {
   }
 }
 
-// A client with a request enters the RequestScheduler and is not polled for reading until it is
-// served.
+// A client with a request enters the RequestScheduler and is not polled for reading until the
+// request is handled.
 void Server::poll_clients(uint64_t now_ns) {
   std::array<epoll_event, kWakeupsAtOnce> events;
   bool has_connection = false;
@@ -118,7 +119,7 @@ void Server::on_ready(uint64_t id, uint32_t happened, uint64_t now_ns) {
   if (found == clients_.end() || found->second->gone) return;
   Client& client = *found->second;
   const bool over = (happened & (EPOLLHUP | EPOLLERR)) != 0;
-  // The requests that the client sent before it hung up are still served, but for a snapshot.
+  // Requests that the client sent before it hung up are still handled, except snapshots.
   if (over && !client.is_listing() && (client.waits || (happened & EPOLLIN) != 0)) {
     client.hung_up = true;
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.fd(), nullptr);
@@ -164,7 +165,7 @@ void Server::serve_one(const RequestScheduler::Pick& pick, uint64_t now_ns) {
                   client.waits ? RequestScheduler::Again::kYes : RequestScheduler::Again::kNo,
                   now_ns);
   if (client.waits) return schedule(client);
-  // What a client that hung up acknowledged before is still served.
+  // Acknowledgements that the client sent before it hung up are still handled.
   const bool over = step == Client::Step::kClose || (client.hung_up && !client.awaits_journal());
   update_client(client, over ? Life::kClose : Life::kOpen);
 }
@@ -178,7 +179,8 @@ void Server::watch_listening(bool watched) {
 
 void Server::accept() {
   if (std::exchange(accept_again_ns_, 0) != 0) watch_listening(true);
-  // Accepts many a turn: to refuse one is cheap, and root's connection may be behind many others.
+  // Accepts many connections a turn: a refusal is cheap, and root's connection may be behind many
+  // others.
   const uint64_t began = thread_cpu_ns();
   while (thread_cpu_ns() - began < kAcceptNs) {
     UniqueFd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -192,7 +194,7 @@ void Server::accept() {
   }
 }
 
-// Out of descriptors: a connection left in the backlog would keep the listening socket readable,
+// Without free descriptors, a connection in the backlog would keep the listening socket readable,
 // and the loop would spin. So closes the spare descriptor, accepts one connection and refuses it.
 void Server::refuse_one() {
   spare_.reset();
@@ -214,13 +216,13 @@ void Server::refuse_one() {
 
 void Server::refuse(int socket, const Error& error) {
   ++refused_;
-  // The client decides by the error code whether to try again.
+  // The client uses the error code to decide whether to try again.
   const std::string bye = wire::encode(wire::Bye{.error = error.code, .text = error.message()}, 0);
   (void)!::send(socket, bye.data(), bye.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// Peer::create() takes longer than accept(), so it is done in the turn of the connection's user. A
-// connection of root is added at once, however many others wait.
+// Peer::create() takes longer than accept(), so it runs in the turn of the connection's user. A
+// connection of root is added immediately, even if many others wait.
 void Server::admit(UniqueFd socket) {
   ucred who{};
   socklen_t bytes = sizeof who;
@@ -325,7 +327,7 @@ void Server::schedule(Client& client) {
   due_of_.emplace(client.id(), at);
 }
 
-// Clients beyond the time of this turn are scheduled for the next.
+// Clients that do not fit in the time of this turn are scheduled for the next turn.
 void Server::flush() {
   daemon_.save();
   const uint64_t now = clock_.monotonic_ns();

@@ -10,11 +10,11 @@
 
 namespace knell::source {
 
-// For a source that the next process can take over: see docs/design/restart.md.
+// The data by which the next process can take over a source: see docs/design/restart.md.
 struct Kept {
   handover::Handover& handover;
-  uint32_t kind = 0;  // of its records in the state
-  // The name of the stored socket of the connector; empty: it is not kept.
+  uint32_t kind = 0;  // kind of its records in the state
+  // The name of the stored socket of the connector; empty: it is not stored.
   std::string socket = {};
   // The records of the earlier process's source, from its last whole one on.
   std::vector<std::string> records = {};
@@ -22,11 +22,11 @@ struct Kept {
   enum class Outcome {
     kNew,       // there was nothing to take over
     kAdopted,   // no event was missed
-    kReplaced,  // what there was could not be used: the events of the meantime are lost
+    kReplaced,  // the stored data could not be used: events since then are lost
   };
   Outcome outcome = Outcome::kNew;
-  std::string why = {};  // not kNew: what became of it, for the log and users
-  // The process ends, and the source goes on: it is not to be unsubscribed.
+  std::string why = {};  // not kNew: the result of the take-over, for the log and users
+  // The process ends, and the next one continues with the source: do not unsubscribe.
   bool leaving = false;
 };
 

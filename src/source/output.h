@@ -24,10 +24,10 @@ class Output {
     begin_drain();
   }
 
-  // To be called before each drain: a suspend or an adjusted clock changes the offsets.
+  // Call before each drain: a suspend or an adjusted clock changes the offsets.
   void begin_drain() { time_.take(clock_); }
   // How many events a drain can read so that all fit: a fork may add the exit of the process that
-  // had its pid, and some slots are kept for exits and losses that come without an event.
+  // had its pid, and some slots are kept for exits and losses without an event of the kernel.
   size_t bound() const {
     return batch_.room() <= kSpareSlots ? 0 : (batch_.room() - kSpareSlots) / 2;
   }
@@ -37,10 +37,10 @@ class Output {
   // The next slot, with the fields that every event has; nullptr: the type is not wanted. Must be
   // followed by commit().
   Slot* begin(uint32_t type, uint32_t via, int32_t pid, int32_t tid, uint64_t stamp_ns);
-  // Keeps the slot that was begun last if the sink wants the event. Returns whether it does.
+  // Keeps the slot that was begun last if the sink wants the event. Returns whether the sink does.
   bool commit(Slot& slot, const filter::Ancestry& ancestry);
-  // For an exit that is decided later: reserves its place; nullptr: exits are not wanted. A slot
-  // that is never filled is skipped.
+  // Reserves a place for an exit that is decided later; nullptr: exits are not wanted. A slot that
+  // is never filled is skipped.
   Slot* reserve_exit();
   void begin_exit(Slot& reserved, uint32_t via, int32_t pid, int32_t tid, uint64_t stamp_ns) {
     begin(reserved, KNELL_EVENT_EXIT, via, pid, tid, stamp_ns);
@@ -49,7 +49,7 @@ class Output {
     ++events_;
     slot.ready = sink_.wants(slot, ancestry);
   }
-  // The number of events that were committed so far, wanted or not.
+  // The number of events committed so far, including those that the sink did not want.
   uint64_t events() const { return events_; }
   // Adds a lost event for a hole. `exact`: the hole's count is the number of lost events of the
   // listener's level.
@@ -91,8 +91,8 @@ class OneExit final : private Sink {
   bool seen_ = false;
 };
 
-// For an exit whose process was dying when it was added: notes whether it lacks any of `details`
-// (enum knell_details).
+// For an exit whose process was dying when it was added: sets KNELL_FLAG_DETAILS_LOST if the event
+// lacks any of `details` (enum knell_details).
 inline void note_late_details(knell_event& event, uint32_t details) {
   if (details == KNELL_DETAILS_STATUS) return;
   if (event.comm.data == nullptr || (details == KNELL_DETAILS_FULL && event.exe.data == nullptr))

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-// The cost is in the wakeup, not in the event. A reader that is woken for each event uses several
-// times the CPU of one that drains every millisecond, and each wakeup also costs time in the dying
-// process. But a timer that runs while nothing happens costs 2 % of a core. So the reader switches
-// between two states, as network cards moderate their interrupts:
+// The wakeup is expensive, not the event. A reader that is woken for each event uses several times
+// the CPU of one that drains every millisecond, and each wakeup also costs time in the dying
+// process. But a timer that always runs costs 2 % of a core. So the reader switches between two
+// states, as network cards moderate their interrupts:
 //
 //              first event: drain at once
 //             .----.
@@ -16,29 +16,29 @@
 //    the descriptor wakes     <------------------------------------------  the timer wakes
 //    the reader                    a whole budget passed without an event  the reader
 //
-// In the state asleep an event wakes the reader and is delivered at once. Single events, even one
-// every few milliseconds, never start the timer. The timer starts only when a second event arrives
-// within the budget after the first. Then the reader stops watching the descriptor: it must leave
-// the epoll set, since EPOLLERR cannot be masked and an overflow would cause a wakeup all the time.
-// The timer expires one budget after the last drain, and everything that has arrived is read then.
-// No event waits longer than the budget.
+// In the state asleep an event wakes the reader and is delivered immediately. Single events, even
+// one every few milliseconds, never start the timer. The timer starts only when a second event
+// arrives within the budget after the first. Then the reader stops watching the descriptor: it must
+// leave the epoll set, since EPOLLERR cannot be masked and an overflow would cause repeated
+// wakeups. The timer expires one budget after the last drain, and all events that have arrived are
+// read then. No event waits longer than the budget.
 //
 // A caller may also drain between the planned times, usually to repeat until nothing is left. Such
 // a drain finds nothing because the one before has just emptied the source, so it must not end the
-// paced state. The pacer falls asleep only when the timer expires and nothing was found since the
-// timer was set.
+// paced state. The pacer falls asleep only when the timer expires and no events were found since
+// the timer was set.
 //
-// The budget. At 10,000 events a second a timer of 1 ms spends more on its wakeups than on the
-// events; a timer of 10 ms spends a tenth of that. At 1,000 events a second both wake up for about
-// one event or for few, so the longer budget would delay events for little gain. So the budget
-// begins at `latency.ns`. When the timer expires and events came faster than kManyEvents in each
-// `latency.ns`, it is doubled, up to `latency.under_load_ns`. When they came slower, it is
-// `latency.ns` again at once. So a short burst, for example the end of a service with its
-// processes, is delayed little; only a load that lasts for several budgets reaches the longest
-// one. A listener whose limits are equal has a fixed budget.
+// The budget. At 10,000 events a second a timer of 1 ms spends more CPU on its wakeups than on the
+// events; a timer of 10 ms spends a tenth of that. At 1,000 events a second a wakeup of either
+// timer finds only one or a few events, so the longer budget would delay events for little gain. So
+// the budget begins at `latency.ns`. When the timer expires and the rate was above kManyEvents in
+// each `latency.ns`, the budget is doubled, up to `latency.under_load_ns`. When the rate was lower,
+// the budget is reset to `latency.ns`. So a short burst, for example the end of a service with its
+// processes, is delayed little; only a load that lasts for several budgets reaches the longest one.
+// A listener whose limits are equal has a fixed budget.
 //
-// A drain that stopped at its bound leaves events which the descriptor may not show, because they
-// can be in the source's own batch already. Then the timer is set to the present time.
+// A drain that stopped at its bound leaves events for which the descriptor may not be readable,
+// because they can be in the source's own batch. Then the timer is set to the present time.
 namespace knell::source {
 
 Pacer::Plan Pacer::plan() const {

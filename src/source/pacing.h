@@ -26,10 +26,10 @@ class Pacer {
   };
   struct Plan {
     bool watch_fd = true;
-    uint64_t timer_ns = 0;  // wake up at this time; at once if it has passed. 0: no timer
+    uint64_t timer_ns = 0;  // wake up at this time; immediately if it has passed. 0: no timer
     bool operator==(const Plan&) const = default;
   };
-  // The budget grows while more events than this come in each `latency.ns`.
+  // The budget grows while the rate is above this number of events in each `latency.ns`.
   static constexpr uint64_t kManyEvents = 4;
 
   explicit Pacer(const filter::Latency& latency)
@@ -37,8 +37,8 @@ class Pacer {
         most_ns_(static_cast<uint64_t>(latency.under_load_ns)),
         budget_ns_(least_ns_) {}
 
-  // Takes the result of a drain at `now_ns`, which found `events` events. Call it after every
-  // drain, whatever the reason for it.
+  // Handles the result of a drain at `now_ns`, which found `events` events. Call it after every
+  // drain, for whatever reason.
   Plan drained(Drained result, uint64_t events, uint64_t now_ns);
   Plan plan() const;
   State state() const { return state_; }
@@ -56,7 +56,7 @@ class Pacer {
   uint64_t set_ns_ = 0;      // paced: when the timer was set
   uint64_t due_ns_ = 0;      // paced: when the timer expires
   bool seen_since_ = false;  // paced: events were read since the timer was set
-  uint64_t events_ = 0;      // paced: how many
+  uint64_t events_ = 0;      // paced: the number of these events
   uint64_t at_once_ns_ = 0;  // not 0: there may be more events, drain again now
 };
 

@@ -124,10 +124,10 @@ TEST(Pacer, CountsTheEventsOfAllDrainsSinceTheTimerWasSet) {
   pacer.drained(Drained::kSome, 2, 5300);
   pacer.drained(Drained::kSome, 2, 5600);
   EXPECT_EQ(pacer.drained(Drained::kSome, 1, 6000), timer(8000));
-  EXPECT_EQ(pacer.drained(Drained::kSome, 5, 8000), timer(9000)) << "counts them once";
+  EXPECT_EQ(pacer.drained(Drained::kSome, 5, 8000), timer(9000)) << "counts the events once";
 }
 
-// A reader that is late finds more events, which is not a higher load.
+// A late drain finds more events, but the rate is not higher.
 TEST(Pacer, ALateDrainIsMeasuredByItsTime) {
   Pacer pacer = paced_at(5000);
   EXPECT_EQ(pacer.drained(Drained::kSome, 12, 8000), timer(9000));

@@ -24,7 +24,7 @@ constexpr size_t kLeastRing = 4096;            // a page
 constexpr size_t kMostRing = size_t{1} << 30;  // the kernel's limit is 2 GiB
 // 1/32 for the ring of exits; chosen, not measured: all rings together take at most a twentieth
 constexpr uint64_t kPartOfLimit = 32;
-// Of a reserve of the default size the ring takes 1/8, and the map `unsent` the rest.
+// Of a reserve of the default size the ring gets 1/8, and the map `unsent` the rest.
 constexpr size_t kRingOfReserve = 8, kUnsentBytes = 128;
 
 using Made = Result<std::unique_ptr<Source>>;
@@ -54,7 +54,7 @@ Made open_bpf(const SourceOptions& options, const SourceRequest& wanted, Output&
   if (options.reserve_bytes != 0) set_reserve(bpf, std::min(options.reserve_bytes, kMostRing));
   if (options.args_bytes != 0) bpf.args_bytes = options.args_bytes;
   bpf.load_all = options.load_all;
-  // Events of threads are kept by the connector only.
+  // Only the connector is kept for events of threads.
   if (options.kept != nullptr && options.kept->socket.empty()) bpf.kept = options.kept;
   return Bpf::create(bpf, wanted, out);
 }
@@ -73,8 +73,8 @@ Made open_ptrace(const SourceOptions&, const SourceRequest& wanted, Output& out)
   return PtraceSource::create(wanted, out);
 }
 
-// At raw level events are exactly those of the connector, so it comes first there. pidfd and
-// ptrace report added processes only, so they have to be asked for.
+// At raw level the events must be exactly those of the connector, so it is tried first there. pidfd
+// and ptrace report added processes only, so they must be requested explicitly.
 constexpr std::array kKinds{
     Kind{.via = KNELL_VIA_BPF,
          .for_processes = 1,

@@ -22,14 +22,13 @@ namespace knell::source {
 // Which source to use, and its settings.
 struct SourceOptions {
   uint32_t via = KNELL_VIA_AUTO;  // enum knell_via
-  size_t buffer_bytes = 0;        // 0: the source's default, as for those below
-  size_t reserve_bytes = 0;       // over bpf: for exits that do not fit into the buffer
+  size_t buffer_bytes = 0;        // 0: the default of the source; also for the sizes below
+  size_t reserve_bytes = 0;       // over bpf: for exits that do not fit in the buffer
   size_t args_bytes = 0;
   process::Births* births = nullptr;  // see ConnectorSourceOptions
   bool load_all = false;              // see BpfOptions
-  // Keeps the source for the next process, and takes over that of the earlier one: bpf, and the
-  // connector at raw level. Must
-  // outlive the source.
+  // Stores the source for the next process, and takes over the one of the earlier process: bpf, and
+  // the connector at raw level. Must outlive the source.
   Kept* kept = nullptr;
 };
 
@@ -39,10 +38,10 @@ struct Kind {
   // Its place in the order in which KNELL_VIA_AUTO tries the kinds, for events of processes and of
   // threads; 0: it is not tried.
   int for_processes, for_threads;
-  // Opens the source; the first set_request() is still to come. Errors: a sentence.
+  // Opens the source; the first set_request() follows. Errors: a sentence.
   Result<std::unique_ptr<Source>> (*open)(const SourceOptions& options, const SourceRequest& wanted,
                                           Output& out);
-  // Tries what works of it here; the first finding says whether it works at all.
+  // Tests which parts of it work here; the first finding states whether it works at all.
   std::vector<Finding> (*examine)();
 };
 std::span<const Kind> kinds();

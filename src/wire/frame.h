@@ -53,7 +53,7 @@ inline constexpr uint16_t kTypeMask = 0x3fff;
 enum Attribute : uint16_t {
   // hello
   kKnell = 1,         // string: the writer's version of knell
-  kKernel = 2,        // string: release, machine
+  kKernel = 2,        // string: kernel release, machine
   kBootId = 3,        // string: as in /proc/sys/kernel/random/boot_id
   kClock = 4,         // struct OriginClocks
   kSubscription = 5,  // struct OriginSubscription
@@ -71,20 +71,21 @@ enum Attribute : uint16_t {
   // end
   kTotals = 64,  // struct Totals
   // subscribe
-  kMask = 80,           // u32: KNELL_EVENT_*
-  kLevel = 81,          // u32: enum knell_level
-  kDetails = 82,        // u32: enum knell_details
-  kLatency = 83,        // s64, ns
-  kOnlyAdded = 84,      // u32, 1: report only events of added processes
-  kPredicateText = 85,  // nested: a predicate as text, up to knell 0.1 (with 86 and 87); refused
-  kArgsBytes = 88,      // u32: the maximum size of an event's args; 0: the daemon's setting
-  kRecover = 89,        // u32, 1: report lost events that were recovered, too
-  kPredicate = 91,      // nested: kKey, then its values, of the kind that the key takes
-  kKey = 92,            // struct PredicateKey
-  kNumbers = 93,        // s64, any number of them
-  kWord = 94,           // string; one value
-  kWaysToEnd = 95,      // struct filter::Ended, any number of them
-  kUnderLoad = 97,      // s64, ns: the latency while many events come
+  kMask = 80,       // u32: KNELL_EVENT_*
+  kLevel = 81,      // u32: enum knell_level
+  kDetails = 82,    // u32: enum knell_details
+  kLatency = 83,    // s64, ns
+  kOnlyAdded = 84,  // u32, 1: report only events of added processes
+  // nested: a predicate as text, used until knell 0.1 (with 86 and 87); refused
+  kPredicateText = 85,
+  kArgsBytes = 88,  // u32: the maximum size of an event's args; 0: the daemon's setting
+  kRecover = 89,    // u32, 1: also report lost events that were recovered
+  kPredicate = 91,  // nested: kKey, then its values, of the kind that the key takes
+  kKey = 92,        // struct PredicateKey
+  kNumbers = 93,    // s64, any number of them
+  kWord = 94,       // string; one value
+  kWaysToEnd = 95,  // struct filter::Ended, any number of them
+  kUnderLoad = 97,  // s64, ns: the latency at a high rate of events
   // add, remove
   kPid = 96,  // struct AddedProcess
   // subscribe, acknowledge, forget: durable listeners
@@ -105,7 +106,7 @@ enum Attribute : uint16_t {
   kUntil = 115,      // s64: the same; this time included
   kBoot = 116,       // u32: only events of this boot, as in an id
   kWait = 117,       // u32, 1: if there are no more events, answer when there are
-  kLast = 118,       // u64: only so many events, the last ones
+  kLast = 118,       // u64: only the last events, this many
   kSearched = 119,   // struct SearchedSeqs
   kEndOfPast = 120,  // u32, 1: there are no more events now
 };

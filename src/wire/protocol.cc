@@ -24,7 +24,7 @@ struct UncheckedSubscription {
   uint32_t rule = kRuleReleased;
 };
 
-// Of a HistoryPlace.
+// The search state of a HistoryPlace.
 struct SearchedSeqs {
   int64_t last_seq, searched_seq;
 };
@@ -87,7 +87,7 @@ AttributeResult read_durable_text(const AttributeView& attribute, std::string& v
   return AttributeResult::kKnown;
 }
 
-// Each T of `bytes` is a value of the predicate.
+// Each T in `bytes` is a value of the predicate.
 template <class T>
 bool read_array(std::string_view bytes, const Predicate& key, std::vector<Predicate>& all) {
   if (bytes.empty() || bytes.size() % sizeof(T) != 0) return false;
@@ -144,7 +144,7 @@ Result<void> read_predicate(const AttributeView& nest, std::vector<Predicate>& a
   const Predicate key{.key = static_cast<filter::Key>(head.key),
                       .excluded = (head.flags & PredicateKey::kExcluded) != 0,
                       .value = {}};
-  // Must not be ignored: more events would pass than the client asked for.
+  // Must not be ignored: more events would pass than the client requested.
   if (filter::name_of(key.key).empty() || (head.flags & ~PredicateKey::kExcluded) != 0)
     return say(EOPNOTSUPP, "subscribe: predicate " + std::to_string(head.key) + " with flags " +
                                std::to_string(head.flags) +
@@ -216,7 +216,7 @@ Result<void> each_with_predicates(std::string_view message, std::string_view pay
   return refused;
 }
 
-// kUnknown: the attribute is not of a place.
+// kUnknown: the attribute does not belong to a position.
 AttributeResult read_place(const AttributeView& attribute, HistoryPlace& place) {
   SearchedSeqs searched{};
   switch (attribute.type) {
@@ -560,8 +560,9 @@ Result<History> decode_history(std::string_view payload) {
   for (const Predicate& one : wanted.predicates)
     if (one.key == filter::Key::kUnder)
       return say(EINVAL,
-                 "history: which process was under another one is not in the journal; the client "
-                 "must find it out from the events");
+                 "history: the journal does not store the ancestors of processes; the client must "
+                 "evaluate "
+                 "`under` itself");
   wanted.mask = filter::normalise(wanted.mask);
   return history;
 }
@@ -584,7 +585,7 @@ Result<std::vector<AddedProcess>> decode_pids(std::string_view payload) {
     pids.push_back(pid);
     return AttributeResult::kKnown;
   }));
-  if (pids.empty()) return say(EBADMSG, "add or remove: no process is given");
+  if (pids.empty()) return say(EBADMSG, "add or remove: the process is missing");
   return pids;
 }
 

@@ -4,10 +4,10 @@
 // The messages of the native protocol between knelld and its clients, as plain structures; a packet
 // is one frame. The grammar is in docs/protocol.md. Events are encoded as in recordings: event.h.
 //
-// Decoders take the payload of a frame and do not trust it: they bound all that they keep. Their
-// errors are whole sentences: EBADMSG malformed, EINVAL an invalid value, EOPNOTSUPP an unknown
-// attribute that is marked mandatory. Other unknown attributes are ignored. Encoders return one
-// whole frame.
+// Decoders take the payload of a frame and do not trust it: they limit the size of everything that
+// they store. Their errors are whole sentences: EBADMSG malformed, EINVAL an invalid value,
+// EOPNOTSUPP an unknown attribute that is marked mandatory. Other unknown attributes are ignored.
+// Encoders return one whole frame.
 #pragma once
 
 #include <knell/knell.h>
@@ -31,8 +31,8 @@ inline constexpr uint32_t kRuleReleased = 0, kRuleV6 = 1;
 // Client to server, the first frame.
 struct ClientHello {
   std::string knell;             // the client's version
-  std::optional<uint32_t> rule;  // of a compatibility listener: kRuleReleased, kRuleV6
-  bool overrun = false;          // of a compatibility listener: report losses by NLMSG_OVERRUN
+  std::optional<uint32_t> rule;  // for a compatibility listener: kRuleReleased, kRuleV6
+  bool overrun = false;          // for a compatibility listener: report losses by NLMSG_OVERRUN
   // the server must not answer with HELLO; frames of the connector's protocol follow
   bool quiet = false;
   bool operator==(const ClientHello&) const = default;
@@ -57,7 +57,7 @@ struct ServerLimits {
 inline constexpr ServerLimits kOurLimits{
     .most_frame = kMostFrame, .most_predicates = kMostPredicates, .queue_bytes = 0};
 
-// Server to client, the answer to its HELLO. In `origin`, subscription.via is the source in use,
+// Server to client, the answer to the HELLO. In `origin`, subscription.via is the current source,
 // and selection is empty.
 struct ServerHello {
   Origin origin;
@@ -65,8 +65,8 @@ struct ServerHello {
   ServerLimits limits = kOurLimits;
 };
 
-// Client to server, kAdd and kRemove: a process; a frame has one or more. Each that can be is added
-// or removed; the ack has the error of the first that cannot.
+// Client to server, kAdd and kRemove: a process; a frame has one or more. The server adds or
+// removes all that it can; the ack has the error of the first failure.
 struct AddedProcess {
   int32_t pid;  // in the client's own pid namespace; above 0
   uint32_t reserved;
@@ -76,48 +76,50 @@ struct AddedProcess {
 inline constexpr size_t kMostPids =
     kMostPayload / attribute_bytes(sizeof(AddedProcess));  // of a frame
 
-// Client to server, in a SUBSCRIBE: its events are those of a durable listener.
+// Client to server, in a SUBSCRIBE: makes the client a durable listener.
 inline constexpr size_t kMostDurableText = 64;  // of a name or cursor
-inline constexpr uint32_t kDefaultUnacked = 1024, kMostUnackedEvents = 16'384;  // picked
+// chosen, not measured
+inline constexpr uint32_t kDefaultUnacked = 1024, kMostUnackedEvents = 16'384;
 struct Durable {
   std::string name;
   uint32_t from = KNELL_FROM_ACKNOWLEDGED;  // enum knell_from
-  std::string cursor;                       // not empty: the first event after it
+  std::string cursor;                       // not empty: begin with the first event after it
   uint32_t most_unacked = kDefaultUnacked;
   bool operator==(const Durable&) const = default;
 };
 
-// Client to server, kAcknowledge: the event with the cursor and all before it are done. The ack
-// comes when that is committed.
+// Client to server, kAcknowledge: acknowledges the event with this cursor and all events before it.
+// The ack follows when that is committed.
 struct Acknowledge {
   std::string cursor;   // empty: nothing is acknowledged
-  uint32_t failed = 0;  // so many more events could not be handled, for the status
+  uint32_t failed = 0;  // this many more events could not be handled, for the status
   bool operator==(const Acknowledge&) const = default;
 };
 
 // Client to server, kForget: removes a durable listener that is not in use.
 struct Forget {
   std::string name;
-  std::optional<uint32_t> owner;  // uid; nullopt: that of the client
+  std::optional<uint32_t> owner;  // uid; nullopt: the client's uid
   bool operator==(const Forget&) const = default;
 };
 
-// Where a page of the past begins: the server returns it, and the client repeats it in the request
-// for the next page. The server trusts none of it.
+// The start of a page of past events. The server returns it, and the client repeats it in the
+// request for the next page. The server does not trust it.
 struct HistoryPlace {
-  std::string cursor;        // after this event; empty: at the beginning
-  int64_t last_seq = 0;      // no later block has events of the time that is asked for; 0: unknown
-  int64_t searched_seq = 0;  // of the search for the last events: up to this block; 0: all
-  uint64_t last = 0;         // and so many events are still to be found; 0: no search
+  std::string cursor;    // after this event; empty: at the beginning of the journal
+  int64_t last_seq = 0;  // no later block has events of the requested period; 0: unknown
+  // the search for the last events has reached this block; 0: it has not begun
+  int64_t searched_seq = 0;
+  uint64_t last = 0;  // number of events that the search still has to find; 0: no search
   bool operator==(const HistoryPlace&) const = default;
 };
 
-// Client to server, kHistory: events of the journal, one page. The answer is at most one kPast,
-// which EventReader reads, a kPage, and an ack.
+// Client to server, kHistory: requests one page of events of the journal. The answer is at most one
+// kPast, which EventReader reads, a kPage, and an ack.
 struct History {
-  filter::Subscription wanted;         // its mask, details and predicates; none of `under`
+  filter::Subscription wanted;         // its mask, details and predicates; `under` is not allowed
   int64_t since_ns = 0, until_ns = 0;  // CLOCK_REALTIME; 0: no limit
-  uint32_t boot = 0;                   // only events of this boot; 0: of all
+  uint32_t boot = 0;                   // only events of this boot; 0: of all boots
   bool wait = false;                   // if there are no more events, answer when there are
   HistoryPlace place = {};
   bool operator==(const History&) const = default;
@@ -135,37 +137,37 @@ struct Page {
 struct Ack {
   int32_t error = 0;     // 0, or a positive errno
   uint32_t request = 0;  // the `seq` of the request's frame
-  std::string text;      // what is wrong and how to correct it
+  std::string text;      // the error and how to correct it
   bool operator==(const Ack&) const = default;
 };
 
-// Server to client, the last frame: why the server disconnects.
+// Server to client, the last frame: the reason why the server disconnects.
 struct Bye {
-  // 0: the daemon stops, connect again; else a positive errno. A client that reconnects may try
-  // again after a temporary one, such as EUSERS or EMFILE.
+  // 0: the daemon stops, reconnect; otherwise a positive errno. A client may try again after a
+  // temporary error, such as EUSERS or EMFILE.
   int32_t error = 0;
   std::string text;
   bool operator==(const Bye&) const = default;
 };
 
-// `seq` is the number of the frame in its direction; for an ack the number of the request.
+// `seq`: the number of the frame in its direction; for an ack the number of the request.
 std::string encode(const ClientHello& hello, uint32_t seq);
 std::string encode(const ServerHello& hello, uint32_t seq);
-// A later subscription replaces an earlier one. Errors: EINVAL the predicates do not fit one frame.
+// A subscription replaces an earlier one. Errors: EINVAL the predicates do not fit in one frame.
 Result<std::string> encode(const filter::Subscription& subscription, uint32_t seq,
                            const Durable* durable = nullptr);
 std::string encode(const Acknowledge& acknowledge, uint32_t seq);
 std::string encode(const Forget& forget, uint32_t seq);
-// Errors: EINVAL the predicates do not fit one frame.
+// Errors: EINVAL the predicates do not fit in one frame.
 Result<std::string> encode(const History& history, uint32_t seq);
 std::string encode(const Page& page, uint32_t seq);
 // kAdd or kRemove; from 1 to kMostPids processes.
 std::string encode(Message add_or_remove, std::span<const AddedProcess> pids, uint32_t seq);
 std::string encode_status_request(uint32_t seq);
-// The answer is any number of kProcesses, written by EventFrame and read by EventReader, and an
-// ack.
+// The answer is any number of kProcesses frames, written by EventFrame and read by EventReader, and
+// an ack.
 std::string encode_snapshot_request(uint32_t seq);
-// Encodes a first piece of `json`, and removes it from `json`.
+// Encodes the first piece of `json`, and removes it from `json`.
 std::string encode_status_text(std::string_view& json, uint32_t seq);
 std::string encode(const Ack& ack, uint32_t seq);
 std::string encode(const Bye& bye, uint32_t seq);

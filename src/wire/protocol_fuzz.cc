@@ -25,7 +25,7 @@ void check_error(const knell::Error& error) {
   KNELL_CHECK(error.code == EBADMSG || error.code == EINVAL || error.code == EOPNOTSUPP);
 }
 
-// If the bytes decode, encoding and decoding the result gives the same.
+// If the bytes can be decoded, encoding the result and decoding it again must give the same.
 template <class Decode, class Encode>
 void try_one(std::string_view bytes, Decode decode, Encode encode) {
   const auto decoded = decode(bytes);
@@ -46,7 +46,7 @@ void try_server_hello(std::string_view bytes) {
                           sizeof(OriginSubscription)) == 0);
 }
 
-// Does with the predicates what the daemon does.
+// Handles the predicates as the daemon does.
 void try_predicates(const std::vector<knell::filter::Predicate>& all) {
   using namespace knell::filter;
   for (const Predicate& one : all) KNELL_CHECK(check(one));

@@ -184,9 +184,9 @@ TEST(Protocol, RefusesPastsOutOfBounds) {
   EXPECT_EQ(code(900 | kMandatory, "news"), EOPNOTSUPP);
   const auto ends =
       decode_history(attributes({{kUntil, bytes_of(int64_t{1})}, {kWait, bytes_of(uint32_t{1})}}));
-  ASSERT_FALSE(ends) << "it would never be answered";
+  ASSERT_FALSE(ends) << "a request with an end time and `wait` may never be answered";
   EXPECT_EQ(ends.error().code, EINVAL);
-  // The descent of processes is not in the journal.
+  // The journal does not store the ancestors of processes.
   EXPECT_EQ(code(kPredicate, attributes({{kKey, bytes_of(uint32_t{2}) + bytes_of(uint32_t{0})},
                                          {kNumbers, bytes_of(int64_t{1})}})),
             EINVAL);
@@ -230,7 +230,7 @@ TEST(Protocol, RefusesPredicatesThatDoNotFitAFrame) {
   }
 }
 
-// For any sender: values need no lookup in a database, and have a defined meaning.
+// Values of any client: they need no database lookup, and have a defined meaning.
 TEST(Protocol, RefusesInvalidValuesOfPredicates) {
   const auto code = [](const std::string& bytes) {
     const auto decoded = decode_subscribe(attributes({{kPredicate, bytes}}));
@@ -284,7 +284,7 @@ TEST(Protocol, RefusesInvalidValuesOfPredicates) {
     EXPECT_EQ(code(malformed), EBADMSG);
 }
 
-// If it were ignored, more events would pass than the client asked for.
+// If the attribute were ignored, more events would pass than the client requested.
 TEST(Protocol, RefusesPredicatesAsText) {
   const auto old =
       decode_subscribe(attributes({{kPredicateText, attributes({{86, "pid"}, {87, "1"}})}}));
@@ -398,7 +398,7 @@ TEST(Protocol, ALongStatusIsSentInPieces) {
   EXPECT_EQ(together, json);
 }
 
-// As `xxd` prints it.
+// Formats bytes as `xxd` does.
 std::string hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
@@ -431,7 +431,7 @@ knell_event event_of_the_docs() {
   return e;
 }
 
-// The hex dumps in docs/protocol.md are what is sent.
+// The hex dumps in docs/protocol.md must equal the encoded frames.
 TEST(Protocol, TheDocsShowTheEncodedBytes) {
   std::ifstream file(KNELL_SOURCE_DIR "/docs/protocol.md");
   const std::string docs((std::istreambuf_iterator<char>(file)), {});
@@ -452,7 +452,7 @@ TEST(Protocol, TheDocsShowTheEncodedBytes) {
   for (const std::string& packet :
        {*encode(subscribe, 1), encode(Ack{.error = 0, .request = 1, .text = ""}, 1), events,
         *encode(history, 1), encode(page, 0)})
-    EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "it would be\n" << hex(packet);
+    EXPECT_NE(docs.find(hex(packet)), std::string::npos) << "the encoded frame is\n" << hex(packet);
 }
 
 TEST(EventFrame, TakesEncodedEvents) {

@@ -23,10 +23,10 @@ namespace {
 static_assert(sizeof(FileHeader) == 16 && sizeof(Checksum) == 8);
 static_assert(sizeof(Totals) == 8);
 
-constexpr size_t kChunk = size_t{1} << 20;  // chosen, not measured: larger reads gained nothing
+constexpr size_t kChunk = size_t{1} << 20;  // chosen, not measured: larger reads were not faster
 
-// Removes the last `written` bytes, if `fd` is a regular file that ends with them: half a frame at
-// the end of a recording would look like damage.
+// Removes the last `written` bytes, if `fd` is a regular file that ends with them. A partial frame
+// at the end of a recording would be reported as damage.
 void take_back(int fd, size_t written) {
   struct stat about{};
   const off_t end = ::lseek(fd, 0, SEEK_CUR);  // with O_APPEND too, after the write
@@ -91,7 +91,7 @@ Result<RecordingWriter> RecordingWriter::append(int fd, const Origin& origin) {
   return create(fd, origin);
 }
 
-// Ends the recording that was cut.
+// Completes a recording that was cut off.
 Result<void> RecordingWriter::complete(int fd, const RecordingReader& reader) {
   const RecordingReader::Cut& cut = *reader.where_cut();
   const auto end = static_cast<off_t>(cut.file_bytes);
@@ -105,7 +105,7 @@ Result<void> RecordingWriter::complete(int fd, const RecordingReader& reader) {
   return rest.finish();
 }
 
-// Fills in the checksum at `start`, of the frame that follows it.
+// Sets the checksum at `start`, for the frame that follows it.
 void RecordingWriter::seal(size_t start) {
   const std::string_view frame = std::string_view(out_).substr(start + sizeof(Checksum));
   const Checksum sum = checksum_of(frame, offset_ + start);
@@ -218,7 +218,7 @@ Result<void> RecordingReader::refill() {
   return {};
 }
 
-// Waits for data of a pipe without a limit, or until a signal is caught; then reads.
+// Waits for data of a pipe without a timeout, or until a signal is caught; then reads.
 Result<void> RecordingReader::await_more() {
   pollfd input{.fd = fd_.get(), .events = POLLIN, .revents = 0};
   if (::poll(&input, 1, -1) < 0) return errno_error("wait for the recording " + name_);
@@ -307,7 +307,8 @@ Result<void> RecordingReader::check_end(const Frame& frame) const {
   return {};
 }
 
-// After a recording: another one, whose hello is the next frame, or what next() is to return.
+// After the end of a recording: returns its successor, whose hello is the next frame, or the result
+// for next().
 Result<std::optional<RecordingReader::Next>> RecordingReader::begin_next_recording() {
   if (left().empty()) return end_of_file_ ? Next::kEnd : Next::kRefill;
   const std::string_view magic(kMagic.data(), kMagic.size());

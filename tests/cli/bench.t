@@ -52,14 +52,14 @@ RUN knell-bench storm --knell nosuch
 STATUS 2
 EXPECT_ERR \Aknell-bench: no such program: nosuch\n\Z
 
-NAME on one core it says that the ratios mean nothing
+NAME on one core the report says that the ratios are meaningless
 NEEDS root connector
 NEEDS tool:taskset
 RUN taskset -c "$(taskset -cp $$ | sed 's/.*: //; s/[,-].*//')" knell-bench soak -r 1 -p 20 --via connector
 EXPECT storm on core (\d+), listeners on \1, 1 rounds of 20$
-EXPECT ^storm and listeners shared one core: the ratios mean nothing$
+EXPECT ^storm and listeners shared one core: the ratios are meaningless$
 
-NAME without root it says what would help
+NAME without root: an error that recommends sudo
 NEEDS root
 NEEDS tool:setpriv
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell-bench table
@@ -67,7 +67,7 @@ STATUS 3
 EXPECT_ERR \Aknell-bench: only root [^\n]*sudo knell-bench\n\Z
 REFUSE .
 
-NAME help has every case and its options
+NAME help has every case with its options
 RUN knell-bench --help
 EXPECT ^  knell-bench table +\w
 EXPECT ^  knell-bench soak +\w
@@ -75,7 +75,7 @@ EXPECT ^  --rounds N +
 EXPECT ^  --listeners N,... +fanout: 
 EXPECT ^Exit status:
 
-NAME table: its five rows and all columns
+NAME table: the five rows and all columns
 NEEDS root connector
 RUN knell-bench table -r 1 -p 50
 EXPECT \Aknell-bench \d[^\n]* 1 rounds of 50$
@@ -89,13 +89,13 @@ EXPECT ^  knell connector +\d+\.\d \[\d+\.\d, \d+\.\d\]\* .* 0
 EXPECT ^\* the whole range: fewer than 6 rounds
 REFUSE_ERR .
 
-NAME table: bpf has its columns
+NAME table: the columns of bpf
 NEEDS root connector bpf
 RUN knell-bench table -r 1 -p 50
 EXPECT knell bpf +knell bpf, full
 EXPECT ^  knell bpf +\d+\.\d \[
 
-NAME storm: every kind, and nothing lost
+NAME storm: every kind of listener, without lost events
 NEEDS root connector
 RUN knell-bench storm -r 1 -p 50 --rival none
 EXPECT ^vfork storm$
@@ -136,13 +136,13 @@ EXPECT ^  naive client +\d
 EXPECT ^  knell connector, budget 0 ms +\d
 EXPECT ^  knell connector, budget 10 ms +\d
 
-NAME soak: nothing lost
+NAME soak: no lost events
 NEEDS root connector
 RUN knell-bench soak --via connector -r 4 -p 500
 EXPECT ^2000 processes, 0 lost; RSS
 REFUSE FAILED
 
-NAME soak: memory above what is allowed
+NAME soak: memory above the limit
 NEEDS root connector
 RUN knell-bench soak --via connector -r 1 -p 100 --most 1
 STATUS 1
@@ -165,7 +165,7 @@ STATUS 2
 EXPECT_ERR \Aknell-bench: --memory 0: not a number from 1 to 65536\n\Z
 REFUSE .
 
-NAME Ctrl-C prints the results so far, says so, and leaves no process behind
+NAME Ctrl-C prints the results so far and a note, and all processes end
 NEEDS root connector
 SETUP cat > script <<'END'
  # The duration of a round is not known: waits longer each time, until one round was complete.

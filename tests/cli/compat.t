@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 
-NAME without a daemon it says so and does not run the command
+NAME without a daemon: an error, and the command is not run
 RUN KNELL_SOCKET=$PWD/none knell compat -- touch ran; s=$?; ls; exit $s
 STATUS 3
 EXPECT_ERR \Aknell: knelld: \S+/none: the socket does not exist; (on the host: )?systemctl enable --now knelld\.socket[^\n]*, or use --direct\n\Z

@@ -3,7 +3,7 @@
 #
 # Each knelld has a journal of its own. `enduring` is a program that fails with status 93.
 
-NAME a durable watch goes on where it was, also after knelld was killed
+NAME a durable watch continues after the last acknowledged event, also after knelld was killed
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
@@ -63,7 +63,8 @@ NEEDS connector
 NEEDS root
 NEEDS tool:jq
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring && printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config
-# The command fails for the first event, and nothing under it runs it again.
+# The command fails for the first event. Processes below the command do not cause further
+# runs.
 SETUP printf '#!/bin/sh\n./enduring\n[ -e first ] || echo $KNELL_PID >first\necho $KNELL_PID >>runs\n[ $KNELL_PID != $(cat first) ]\n' >hook && chmod +x hook
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!
   until knell status >up 2>&1; do sleep 0.02; done;
@@ -96,7 +97,7 @@ NAME a command that hangs is ended
 NEEDS connector
 NEEDS root
 SETUP printf '#!/bin/sh\nexit 93\n' >enduring && chmod +x enduring
-# With -n it waits for the command before it ends.
+# With -n the command waits for its last run before it ends.
 RUN export KNELL_SOCKET=; knell watch -e nonzero-exit -C enduring -n 1 --exec-timeout 50ms --exec sleep 1000 2>says & pid=$!; until_listens says;
   ./enduring; wait $pid; cat says
 EXPECT 1 run of sleep, 1 failed$
@@ -133,7 +134,7 @@ EXPECT_ERR ^knell: durable takes list, or rm NAME, not 'show'$
 EXPECT_ERR ^knell: list takes no name; it lists all durable listeners$
 EXPECT_ERR ^knell: the name of a durable listener must be 1 to 64
 
-NAME without a daemon a durable listener says how to start it
+NAME without a daemon, the error of a durable listener says how to start knelld
 RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --durable t
 STATUS 3
 EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell.sock; (on the host: )?systemctl enable --now knelld.socket

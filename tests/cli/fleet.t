@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# `knell fleet`: what is refused, before a connection is made, and that a server is needed. What it does
-# with one is tested in fleet/tests.
+# `knell fleet`: options that are refused before a connection is made, and the error without a server.
+# fleet/tests has the tests with a server.
 
 NAME help is that of the program
 RUN cmp <(knell fleet --help) <(knell-fleet --help) && cmp <(knell help fleet) <(knell-fleet --help) &&
@@ -34,7 +34,7 @@ STATUS 2
 EXPECT_ERR \Aknell-fleet: -S: [^\n]*sometime[^\n]*\nknell-fleet: -U 2h is before -S 1h\nknell-fleet: -n takes [^\n]*\nknell-fleet: --timeout takes [^\n]*\n\Z
 REFUSE .
 
-NAME without a server it says so
+NAME without a server: an error
 RUN for c in init watch history hosts; do knell fleet $c --server nats://127.0.0.1:1; done
 STATUS 1
 EXPECT_ERR \A(knell-fleet: cannot connect to nats://127.0.0.1:1: [^\n]*\n){4}\Z

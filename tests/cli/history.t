@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# make_journal has an exit 72, 5, 4, 3, 2 and 1 hours ago.
+# make_journal creates a journal with exits of 72, 5, 4, 3, 2 and 1 hours ago.
 
 NAME history shows all events of a journal as a table with the days
 SETUP make_journal j.db
@@ -92,7 +92,7 @@ RUN knell history --journal j.db
 EXPECT_ERR \Aknell history: j\.db: is empty: no events were written yet\n\Z
 REFUSE .
 
-NAME history of a file that is no journal
+NAME history of a file that is not a journal
 SETUP seq 10000 >j.db
 RUN knell history --journal j.db
 STATUS 1
@@ -111,8 +111,8 @@ STATUS 2
 EXPECT_ERR \Aknell: -S: 'soon' is not a time: [^\n]*\nknell: -U 2h is before -S 1h\nknell: -f cannot be used with -U\nknell: -n takes a number from 1 on, not '0'\n\Z
 REFUSE .
 
-# The time without knelld is a lost event, whose fields are null here.
-NAME history has what knelld stored, while it runs, after it was killed, and after a restart
+# The time without knelld is reported as a lost event, whose fields are null here.
+NAME history has the events that knelld stored: while it runs, after it was killed, and after a restart
 NEEDS root tool:jq
 SETUP printf '[journal]\npath = "%s/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_history
 RUN export KNELL_SOCKET=$PWD/k.sock
@@ -145,7 +145,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock
 EXPECT \Aalive 7\nkilled 7\nstopped 7 null 8\nempty 7 null 8\nzeros 7 null 8\ngone 3\n7\nnull\n8\nback 7 null 8\nlater 1\nnew null 9\nd/j\.db\.newer-\S+\n\Z
 EXPECT_ERR ^knell: d/j\.db-shm: is missing and cannot be created by this user; [^\n]*\nknell: d/j\.db: was written by a later version of knell\n\Z
 
-# Its journal is in a folder that only root may enter. `past` is a program that fails with status 94.
+# The journal is in a folder that only root may enter. `past` is a program that fails with status 94.
 NAME a user who may not read the journal gets its own events from knelld
 NEEDS root tool:jq tool:setpriv
 SETUP printf '#!/bin/sh\nexit 94\n' >past && chmod +x past && chmod 755 . .. && mkdir -m 700 d
@@ -163,17 +163,17 @@ RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; u
   kill -9 $daemon; wait $daemon 2>/dev/null; $nobody knell history; echo $?
 EXPECT \A\[true,65534,94,true\]\n\[true,65534,94,true\]\n1\n2\n0\n0\n3\n\Z
 EXPECT_ERR of all events of user |from the journal of knelld
-EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and knelld cannot be asked instead: knelld is not running: [^\n]*k\.sock$
+EXPECT_ERR ^knell: /var/lib/knell/journal\.db: [^\n]*; and reading through knelld fails: knelld is not running: [^\n]*k\.sock$
 
-NAME history through knelld says why there is none
+NAME history through knelld reports why there is no history
 NEEDS root
 SETUP chmod 755 . .. && printf '[journal]\nenabled = false\n' >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & daemon=$!; until_says log 'listens on'
   setpriv --reuid 65534 --regid 65534 --clear-groups knell history; echo $?; kill $daemon; wait
 EXPECT \A3\n\Z
-EXPECT_ERR ; and knelld cannot be asked instead: there is no journal: knelld\.toml turns it off \(\[journal\] enabled\)
+EXPECT_ERR ; and reading through knelld fails: there is no journal: it is disabled in knelld\.toml \(\[journal\] enabled = false\)
 
-# The disk is one of 1 MB, in a mount namespace that ends with knelld.
+# The disk has 1 MB, in a mount namespace that ends with knelld.
 NAME knelld keeps events while the disk is full, and stores them when there is room
 NEEDS root tool:jq tool:nsenter
 SETUP printf '[journal]\npath = "%s/d/j.db"\n' "$PWD" >config; cp "$(command -v sh)" sh_of_full_disk; mkdir d
@@ -191,7 +191,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock
   stored | jq -c 'if .type == "lost" then "lost" else .exit_code end' | uniq; kill $pid
 EXPECT \Afailing: .*database or disk is full\n7\n8\n9\n\Z
 
-NAME knelld goes on when its journal cannot be written, and says so
+NAME knelld continues and logs an error if its journal cannot be written
 NEEDS root
 SETUP printf '[journal]\npath = "%s/none/j.db"\n' "$PWD" >config
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & pid=$!; until_says log 'until this is repaired'
@@ -199,7 +199,7 @@ RUN export KNELL_SOCKET=$PWD/k.sock; knelld --config config 2>log & pid=$!; unti
 EXPECT ^journal .*none/j\.db: failing: .*No such file or directory; 0 events
 EXPECT ^knell_journal_working 0$
 
-NAME a knelld with a socket of its own leaves the default journal alone
+NAME a knelld with --socket does not use the default journal
 NEEDS root
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log & pid=$!; until_says log 'listens on'; knell status -o json; kill $pid
 EXPECT "journal":null

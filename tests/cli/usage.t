@@ -121,7 +121,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*unknown option -Q[^\n]*\n\Z
 REFUSE .
 
-NAME an argument that is no option
+NAME an argument that is not an option
 RUN knell watch exit
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'exit' is not an option[^\n]*\n\Z
@@ -133,13 +133,13 @@ STATUS 2
 EXPECT_ERR mean -e exec,fork\?\n.*mean --pid 123\?\n.*mean --comm nginx\?\n.*mean --exe /bin/ls\?\n\Z
 REFUSE .
 
-NAME a command where none is taken
+NAME watch with a command
 RUN knell watch -- ls
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*knell run -- CMD[^\n]*\n\Z
 REFUSE .
 
-NAME control bytes in what was typed are not printed
+NAME control bytes in an argument are not printed
 RUN knell watch $'\033[31m'
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*\\x1b\[31m[^\n]*\n\Z
@@ -205,7 +205,7 @@ STATUS 2
 EXPECT_ERR \Aknell: --by cannot be used with -o csv: use table or json\n\Z
 REFUSE .
 
-NAME csv where there are no events
+NAME csv for a command without events
 RUN knell tree -o csv
 STATUS 2
 EXPECT_ERR \Aknell: -o takes table or json, not 'csv'\n\Z
@@ -229,13 +229,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '99999999999999999999'[^\n]*\n\Z
 REFUSE .
 
-NAME -n with less than none
+NAME -n with a negative number
 RUN knell watch -n -1
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*-n takes a number from 1 on, not '-1'[^\n]*\n\Z
 REFUSE .
 
-NAME one letter is near to no other
+NAME a single letter has no nearest option
 RUN knell watch -v
 STATUS 2
 EXPECT_ERR \Aknell: unknown option -v; knell watch --help lists the options\n\Z
@@ -258,13 +258,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*('5y'.*'y')[^\n]*\n\Z
 REFUSE .
 
-NAME -d with less than none
+NAME -d with a negative time
 RUN knell watch -d -5s
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*('-5s')[^\n]*\n\Z
 REFUSE .
 
-NAME -d with nothing
+NAME -d with an empty value
 RUN knell watch -d ''
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--duration needs a value[^\n]*\n\Z
@@ -276,13 +276,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*at most 60s[^\n]*\n\Z
 REFUSE .
 
-NAME --buffer that is no size
+NAME --buffer that is not a size
 RUN knell watch --buffer lots
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*'lots' is not a size[^\n]*\n\Z
 REFUSE .
 
-NAME --buffer of nothing
+NAME --buffer that is too small
 RUN knell watch --buffer 1
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*from 4K[^\n]*\n\Z
@@ -324,13 +324,13 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*needs --read[^\n]*\n\Z
 REFUSE .
 
-NAME --via a daemon that is not there
+NAME --via daemon without a daemon
 RUN KNELL_SOCKET=/nowhere/knell.sock knell watch --via daemon
 STATUS 3
 EXPECT_ERR \Aknell: knelld is not running: there is no /nowhere/knell\.sock; (on the host: )?systemctl enable --now knelld\.socket[^\n]*\n\Z
 REFUSE .
 
-NAME --via a daemon that is not to be used
+NAME --via daemon with an empty KNELL_SOCKET
 RUN KNELL_SOCKET= knell watch --via daemon
 STATUS 3
 EXPECT_ERR \Aknell: [^\n]*KNELL_SOCKET is empty[^\n]*\n\Z
@@ -360,7 +360,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--ended matches exits only[^\n]*\n\Z
 REFUSE .
 
-NAME --longer that is no time
+NAME --longer that is not a time
 RUN knell watch --longer abc
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--longer: 'abc'[^\n]*\n\Z
@@ -390,7 +390,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*did you mean 'SIGKILL'[^\n]*\n\Z
 REFUSE .
 
-NAME --signal with a range, which would be one of exit codes
+NAME --signal with a range, which only exit codes have
 RUN knell watch --signal 1-9
 STATUS 2
 EXPECT_ERR \Aknell: --signal takes signals such as SIGKILL, 9 or any, not '1-9'\n\Z
@@ -402,7 +402,7 @@ STATUS 2
 EXPECT_ERR \Aknell: [^\n]*no signal 99[^\n]*\n\Z
 REFUSE .
 
-NAME --pid that is no PID
+NAME --pid that is not a pid
 RUN knell watch --pid abc
 STATUS 2
 EXPECT_ERR \Aknell: [^\n]*--pid: [^\n]*\n\Z

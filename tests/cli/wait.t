@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# The processes that the command waits for end only when it waits for them.
+# The processes end only after the command has begun to wait for them.
 
 NAME the status of another process's child
 RUN (until_awaited; exit 9) & knell wait $!
@@ -40,17 +40,17 @@ RUN knell wait 4194304
 STATUS 125
 EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
-NAME one that does not exist among others
+NAME a process that does not exist among others
 RUN (until_awaited; exit 0) & knell wait 4194304 $!
 STATUS 125
 EXPECT ^\d+ exit 0$
 EXPECT_ERR \Aknell: there is no process 4194304\n\Z
 
-NAME --any ignores one that does not exist
+NAME --any ignores a process that does not exist
 RUN (until_awaited; exit 6) & knell wait --any 4194304 $!
 STATUS 6
 
-NAME the same PID twice is one
+NAME the same pid twice counts once
 RUN (until_awaited; exit 6) & knell wait $! $!
 STATUS 6
 EXPECT \A\d+ exit 6\n\Z
@@ -83,7 +83,7 @@ RUN python3 threads & until [ -s tid ]; do sleep 0.02; done; knell wait $(cat ti
 STATUS 125
 EXPECT_ERR \Aknell: \d+ is a thread of process \d+, not a process\n
 
-NAME the cause of a death, where a source knows it
+NAME the cause of a death, if a source knows it
 NEEDS bpf
 # Repeats the test, since the kernel does not run the bpf programs for every signal.
 RUN for try in 1 2 3 4 5 6 7 8; do sleep 1000 & p=$!; knell wait $p >out & w=$!; until_awaited $p; until_traced $w; kill -KILL $p; wait $w; s=$?; grep -q 'kill by' out && break; done; cat out; exit $s

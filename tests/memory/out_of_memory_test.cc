@@ -33,7 +33,8 @@
 namespace knell::test {
 namespace {
 
-// Calls with many allocations try the first ones, then fewer and fewer.
+// For calls with many allocations, fail each of the first ones, then a decreasing share of the
+// others.
 size_t after(size_t nth) { return nth < 20 ? nth + 1 : nth + nth / 2; }
 
 std::set<std::string> called;  // the functions that a test has called
@@ -63,7 +64,7 @@ void for_each_failure(
   }
 }
 
-// A child that exits with status 7 when told to.
+// A child that exits with status 7 on request.
 class Failing {
  public:
   Failing()
@@ -127,7 +128,7 @@ class OutOfMemory : public testing::Test {
     }
   }
 
-  // Returns whether an allocation failed. Keeps what was read.
+  // Returns whether an allocation failed. Keeps the events that were read.
   bool read_once_without_memory(size_t nth, Fails fails) {
     pollfd ready{knell_fd(k_), POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, Deadline().left_ms()), 1);
@@ -165,12 +166,12 @@ class OutOfMemory : public testing::Test {
     return true;
   }
 
-  // All functions of a listener but knell_read().
+  // Calls all functions of a listener except knell_read().
   void call_all_of_listener() {
     for_each_failure(
         "knell_open", [&] { return static_cast<ssize_t>(knell_open(&options_, &k_)); },
         [&] { knell_close(std::exchange(k_, nullptr)); },
-        // libbpf may take a lack of memory for something that the kernel lacks.
+        // libbpf may report a lack of memory as a missing feature of the kernel.
         options_.via == KNELL_VIA_BPF ? ENOTSUP : ENOMEM);
     reopen();
     for_each_failure("knell_match", [&] { return knell_match(k_, "comm", "a,b*,!c,a-long-name"); });
@@ -188,7 +189,7 @@ class OutOfMemory : public testing::Test {
         [&]() -> ssize_t {
           knell_added many[] = {{child.pid(), 0, 0, 1}, {other.pid(), 0, 0, 2}};
           const ssize_t added = knell_add_many(k_, many, 2);
-          // Those without an error are added.
+          // Processes without an error were added.
           if (added >= 0 && added != std::ranges::count(many, 0, &knell_added::error))
             return -EPROTO;
           for (const knell_added& one : many)
@@ -286,7 +287,7 @@ class OutOfMemoryOfDurable : public OutOfMemory {
   Daemon daemon_;
 };
 
-// Not even if events that come later in the same packet are acknowledged.
+// An acknowledgement of later events in the same packet must not acknowledge the missing event.
 TEST_F(OutOfMemoryOfDurable, NoEventIsMissing) {
   for (const Fails fails : {Fails::kOne, Fails::kAllFrom}) {
     bool failed = true;
@@ -301,7 +302,7 @@ TEST_F(OutOfMemoryOfDurable, NoEventIsMissing) {
         ended.insert(child.pid());
         child.end();
       }
-      // They are in the journal now, so the next connection receives them together.
+      // The exits are in the journal now, so the next connection receives them together.
       ASSERT_THAT(read_exits(ended, false), testing::IsSupersetOf(ended));
       reopen();
       ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
@@ -337,7 +338,7 @@ TEST_F(OutOfMemoryOfDurable, EveryCallIsAnError) {
   for_each_failure("knell_ack NULL", [&] { return knell_ack(k_, nullptr); }, [&] { reopen(); });
   reopen();
   ASSERT_EQ(knell_ack(k_, nullptr), 0) << knell_explain();
-  // Of another journal, so that the daemon refuses it, later.
+  // A cursor of another journal, which the daemon refuses later.
   std::array<char, 64> cursor{};
   int seq = 0;
   knell_event event{};
@@ -400,7 +401,7 @@ TEST_F(OutOfMemory, OfARecording) {
   for_each_failure(
       "knell_recorder_close",
       [&] { return knell_recorder_close(std::exchange(recorder, nullptr)); }, begin);
-  knell_event old = *events_[0];  // of a shorter structure, so that it has to be copied
+  knell_event old = *events_[0];  // has a shorter structure, so it must be copied
   old.size = sizeof old - sizeof old.tty;
   const knell_event* const given[] = {&old, events_[0]};
   begin();
@@ -423,7 +424,7 @@ TEST_F(OutOfMemory, OfARecording) {
   knell_recording about{};
   about.size = sizeof about;
   for_each_failure("knell_get_recording", [&] { return knell_get_recording(replay, &about); });
-  // No event is missing, whichever allocation failed.
+  // No event may be missing, whichever allocation failed.
   for (size_t nth = 1; nth < 6; ++nth) {
     end();
     ASSERT_EQ(knell_open_recording(path.c_str(), nullptr, &replay), 0);
@@ -456,7 +457,7 @@ TEST(OutOfMemoryOfHistory, LosesNoEvent) {
       end);
   for_each_failure("knell_verify_journal",
                    [&] { return knell_verify_journal(path.c_str(), nullptr, nullptr); });
-  // No event is missing or comes twice, whichever allocation failed.
+  // No event may be missing or returned twice, whichever allocation failed.
   knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
   options.since_ns = 1;
   options.last = 5;
@@ -495,7 +496,7 @@ TEST(OutOfMemoryOfText, IsAnError) {
   event.args = {args.data(), args.size()};
   std::array<char, 64> out{};
   uint32_t number = 0;
-  // In a thread of its own each time: the first call of a thread allocates more.
+  // Each call runs in a new thread, since the first call of a thread allocates more.
   const auto in_thread = [](const std::string& name, const std::function<ssize_t()>& call) {
     std::thread([&] { for_each_failure(name, call); }).join();
   };
@@ -522,7 +523,7 @@ TEST(OutOfMemoryOfText, IsAnError) {
   });
 }
 
-// An error whose text cannot be stored is -ENOMEM as well.
+// If the message of an error cannot be stored, the error is -ENOMEM, too.
 TEST(OutOfMemoryOfText, OfAnErrorKeepsExplainWorking) {
   std::thread([] {
     for (size_t nth = 1; nth < 12; ++nth) {
@@ -544,7 +545,7 @@ TEST(OutOfMemoryOfWait, IsAnError) {
   for_each_failure("knell_wait", [&] { return knell_wait(child.pid(), nullptr, &event); });
 }
 
-// It must work when there is no memory at all.
+// knell_kill() must work without any memory.
 TEST(OutOfMemoryOfKill, AllocatesNothing) {
   called.insert("knell_kill");
   knell_event event{};
@@ -563,7 +564,7 @@ TEST(OutOfMemoryOfKill, AllocatesNothing) {
 TEST(OutOfMemoryOfKill, OfItsErrorIsAnError) {
   knell_event event{};
   event.size = sizeof event;
-  // In a thread of its own: the first error of a thread allocates more.
+  // In a new thread, since the first error of a thread allocates more.
   std::thread([&] {
     for_each_failure("knell_kill", [&] {
       const int result = knell_kill(1 << 22, SIGKILL, nullptr, &event);  // no such process

@@ -22,7 +22,7 @@ import knell
 
 KNELL, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
 EXAMPLES = ROOT / "python/examples"
-PATIENCE = 120  # only a fault takes longer
+PATIENCE = 120  # exceeded only after a failure
 
 
 def observable():
@@ -39,7 +39,7 @@ needs_events = unittest.skipUnless(CAN_OBSERVE, "events of all processes cannot 
 
 @contextlib.contextmanager
 def child(*command, **options):
-    """A child that is stopped by closing its input, unless it ends before."""
+    """A child that ends when its input is closed."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, **options)
     try:
         yield process
@@ -127,7 +127,7 @@ class WithDaemon(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         path = pathlib.Path(folder.name)
-        # A shell with a name that no other process has; the events of others would be in flight, too
+        # A shell with a unique name; otherwise events of other processes would be in flight, too
         self.shell = path / f"durable{os.getpid()}"
         self.shell.symlink_to("/bin/sh")
         (path / "config").write_text(f'[journal]\npath = "{path}/journal.db"\n')
@@ -179,7 +179,7 @@ class Durable(WithDaemon):
                 codes.append(event.exit_code)
                 self.assertFalse(event.redelivered)
             self.assertEqual(codes, [91, 92])
-            first.ack()  # that of the first one is committed
+            first.ack()  # the acknowledgement of the first event is committed
         with self.open() as second:
             event = second.next(PATIENCE)
             self.assertEqual((event.exit_code, event.redelivered), (92, True))
@@ -328,7 +328,7 @@ class Watched(unittest.TestCase):
     def test_predicates_and_who_killed_it(self):
         with knell.watch("nonzero-exit", comm=["sleep", "no-such"], under=os.getpid()) as events:
             with child("sleep", "1000") as process:
-                # It is only killed when it is a sleep, and not still the fork of python.
+                # Kill it only when it has become sleep; before that it is the fork of python.
                 while knell.Process(process.pid).name() != "sleep":
                     pass
                 process.send_signal(signal.SIGTERM)
@@ -346,7 +346,7 @@ class Watched(unittest.TestCase):
             with child("sh", "-c", "read x; exit 7") as process:
                 with subprocess.Popen([KNELL, "record", "-e", "exit", "--pid", str(process.pid),
                                        "-n", "1", path], stderr=subprocess.PIPE, text=True) as record:
-                    record.stderr.readline()  # it listens
+                    record.stderr.readline()  # it receives events from here on
                     process.stdin.close()
                     _, errors = record.communicate(timeout=PATIENCE)
             self.assertEqual(record.returncode, 0, errors)
@@ -401,8 +401,8 @@ class Examples(unittest.TestCase):
         return ran.returncode, out.splitlines()
 
     def until_it_prints(self, program, cause, pattern):
-        """Causes events until the program prints a line that matches: it does not receive those of
-        before it listens."""
+        """Causes events until the program prints a matching line: the program does not receive events
+        from before its subscription."""
         with self.start(program, stdin=subprocess.PIPE) as ran:
             poll = select.poll()
             poll.register(ran.stdout, select.POLLIN)
@@ -425,7 +425,7 @@ class Examples(unittest.TestCase):
     @needs_events
     def test_killed_by(self):
         if not any(f.subject == "bpf" and f.level == "ok" for f in knell.doctor()):
-            self.skipTest("who killed a process is known over bpf only")
+            self.skipTest("only bpf reports the sender of a signal")
         self.until_it_prints("killed_by", lambda: subprocess.call(["sh", "-c", "kill -USR2 $$"]),
                              "^sh: SIGUSR2 by sh$")
 

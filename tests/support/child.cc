@@ -34,7 +34,7 @@ std::string from_environment(const char* name, const std::string& otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
-// The descriptors passed for 0..2 must not themselves be 0..2, since a later dup2 would overwrite
+// The descriptors passed for 0..2 must not be 0..2 themselves, since a later dup2 would overwrite
 // them: tests pass only higher ones.
 void give(int fd, int as) {
   if (fd >= 0 && ::dup2(fd, as) < 0) ::_exit(126);
@@ -133,7 +133,7 @@ bool wait_for_exec(pid_t pid, const std::string& path) {
   std::error_code error;
   const std::string program = std::filesystem::canonical(path, error).string();
   for (const Deadline deadline; !deadline.passed(); ::sched_yield()) {
-    // The link changes in the middle of an exec. If the process sleeps, it has begun to run the
+    // The link changes in the middle of an exec. If the process sleeps, it already runs the
     // program.
     if (link_of("/proc/" + std::to_string(pid) + "/exe") != program) continue;
     if (const auto stat = read_proc_stat(pid); stat && stat->state == 'S') return true;

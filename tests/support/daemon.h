@@ -11,8 +11,8 @@
 
 namespace knell::test {
 
-// A knelld of the test's own, on a socket of its own. While it exists, KNELL_SOCKET names that
-// socket, for this process and its children.
+// A separate knelld for a test, on its own socket. While it exists, KNELL_SOCKET names that socket,
+// for this process and its children.
 class Daemon {
  public:
   Daemon();
@@ -32,13 +32,13 @@ class Daemon {
   pid_t supervised_pid() const;
   // Kills the supervised knelld by SIGKILL, and waits until the next one listens.
   bool kill_supervised();
-  // Waits until knelld has logged this text, after what this and start() have read; false fails the
-  // test.
+  // Waits until knelld has logged this text, after the part of the log that this and start() have
+  // read; false fails the test.
   bool await_log(const std::string& text);
-  const std::string& log() const { return log_; }  // that was read
-  void kill();                                     // SIGKILL, and reaped
-  // Sends SIGTERM and waits until it has ended; false, and the test fails, when it does not end
-  // with status 0.
+  const std::string& log() const { return log_; }  // the part that was read
+  void kill();                                     // SIGKILL, and reaps it
+  // Sends SIGTERM and waits until it has ended; false, and the test fails, if it does not end with
+  // status 0.
   bool stop();
   pid_t pid() const { return child_ ? child_->pid() : 0; }
   const std::string& socket() const { return socket_; }
@@ -54,8 +54,8 @@ class Daemon {
   std::optional<Child> child_;
 };
 
-// $KNELLD_BIN, else `knelld` beside the command under test.
+// $KNELLD_BIN, otherwise `knelld` in the folder of the command under test.
 std::string knelld_binary();
-std::string lacks_knelld();  // the reason why no daemon can run here; empty: one can
+std::string lacks_knelld();  // the reason why no daemon can run here; empty: it can
 
 }  // namespace knell::test

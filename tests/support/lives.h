@@ -8,17 +8,17 @@
 
 namespace knell::test {
 
-// Records at which times the children of a test had their pids. On a busy machine all pids are
-// reused within a second, so an event with the pid of a child may be of another process, which had
-// the pid before or after it. Times are CLOCK_MONOTONIC.
+// Records the times at which the children of a test had their pids. On a busy machine all pids are
+// reused within a second, so an event with the pid of a child may belong to another process, which
+// had the pid before or after it. Times are CLOCK_MONOTONIC.
 uint64_t monotonic_now_ns();
-// How long after its reap the EXIT of a process may be sent. A third of the shortest time that was
-// ever measured for all pids to be reused.
+// How long after its reap the EXIT of a process may be sent: a third of the shortest time that was
+// measured for the reuse of all pids.
 inline constexpr uint64_t kLateNs = 100'000'000;
 void note_birth(pid_t pid, uint64_t from_ns);
-// Of a child that was not reaped: when it began, at most a clock tick too early; `from_ns`: a time
-// before that. On a busy machine a fork may take so long that another process that had the pid ends
-// meanwhile.
+// The birth of a child that was not reaped: at most one clock tick too early. `from_ns`: a time
+// before the birth. On a busy machine a fork may take so long that another process that had the pid
+// ends meanwhile.
 void note_birth_of_child(pid_t pid, uint64_t from_ns);
 void note_reaped(pid_t pid, uint64_t until_ns);
 
@@ -27,7 +27,7 @@ enum class Owner {
   kEarlier,  // a process that had the pid before the first child
   kLater     // a process that had the pid after a child
 };
-// Whether an event with this pid and stamp is of a child. An event with a pid that was never
+// Whether an event with this pid and stamp belongs to a child. An event with a pid that was never
 // recorded, or without a timestamp, counts as a child's.
 Owner owner_of(pid_t pid, uint64_t stamp_ns);
 

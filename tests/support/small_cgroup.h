@@ -11,8 +11,8 @@
 
 namespace knell::test {
 
-// A new memory cgroup with a limit, of either version; not ok() where none can be made. It
-// must be empty when the object is destroyed.
+// A new memory cgroup with a limit, of either version; not ok() if it cannot be created. It must be
+// empty when the object is destroyed.
 class SmallCgroup {
  public:
   explicit SmallCgroup(size_t bytes) {

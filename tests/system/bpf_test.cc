@@ -37,8 +37,8 @@ namespace {
 
 int storm_size() { return in_vm() ? 1'000 : 20'000; }
 
-// All scenarios but the one in which two threads exit together: there the connector cannot always
-// know the status.
+// All scenarios except the one in which two threads exit together: there the connector cannot
+// always determine the status.
 void everything(const std::string& directory, std::vector<Fate>& fates) {
   storm(storm_size(), 10, 3);
   const Scenario all[] = {scenario::forked_with_vfork,
@@ -126,11 +126,11 @@ TEST(Bpf, ReportsWhatTheConnectorReports) {
 }
 
 // ------------------------------------------------------------------------------------------------
-// exit means over
+// exit means that the resources are released
 
 namespace {
 
-// Resources of a process that become free when it has ended.
+// Resources of a process that are released when it has ended.
 struct Holding {
   std::string lock_path;
   uint16_t port = 0;
@@ -171,7 +171,7 @@ bool port_is_free(uint16_t port) {
   for (;;) ::pause();
 }
 
-// The bytes of private memory of the process; 0: none, or the process is gone.
+// The bytes of private memory of the process; 0: none, or the process has ended.
 size_t resident_bytes(pid_t pid) {
   for (const std::string& line : lines_of("/proc/" + std::to_string(pid) + "/status"))
     if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) << 10;
@@ -227,7 +227,7 @@ TEST(BpfOver, OfAParentThatNeverReaps) {
 }
 
 // ------------------------------------------------------------------------------------------------
-// who killed it
+// the sender of the signal
 
 namespace {
 
@@ -419,7 +419,7 @@ TEST(BpfDetails, TitleThatWasRewritten) {
 // ------------------------------------------------------------------------------------------------
 // waking up
 
-// Single exits, each at another moment while the reader falls asleep: each must wake the reader,
+// Single exits, each at another time while the reader falls asleep. Each must wake the reader,
 // since no later event will.
 TEST(BpfWakeUps, NoneIsMissed) {
   KNELL_NEEDS(lacks_bpf());
@@ -441,7 +441,7 @@ TEST(BpfWakeUps, NoneIsMissed) {
     for (int i = 0; i < times; ++i) {
       const std::vector<Fate> fates = stage.play_unread();
       ASSERT_EQ(fates.size(), 1u);
-      // Sometimes the next exit comes while the pacing is still active, sometimes when the reader
+      // Sometimes the next exit happens while the pacing is still active, sometimes when the reader
       // is asleep.
       if (i % 7 == 0) ::usleep(static_cast<useconds_t>(i % 13) * 1000);
       ASSERT_TRUE(recorder.read_until_exit_of(fates[0].pid))
@@ -477,7 +477,7 @@ TEST(BpfWakeUps, ThereAreNoneWhenNothingHappens) {
 
 namespace {
 
-// Where the hierarchy of the reported cgroup paths is mounted; empty: nowhere.
+// The mount point of the hierarchy of the reported cgroup paths; empty: it is not mounted.
 std::string cgroup_mount() {
   for (const char* mount : {"/sys/fs/cgroup/systemd", "/sys/fs/cgroup"})
     if (::access((std::string(mount) + "/cgroup.procs").c_str(), W_OK) == 0) return mount;
@@ -511,8 +511,8 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
   ASSERT_TRUE(recorder.ok());
   const uint64_t before = recorder.listener().stats().received;
   std::vector<pid_t> inside;
-  // The cgroup is created after the listener asked for it, then removed and created again: another
-  // inode under the same path.
+  // The cgroup is created after the listener has requested it, then removed and created again:
+  // another inode under the same path.
   for (int i = 0; i < 3; ++i) {
     ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
     inside.push_back(die_in(path));
@@ -534,7 +534,7 @@ TEST(BpfCgroups, AreFollowedAsTheyComeAndGo) {
 
 namespace {
 
-// More exits than fit into the ring, the reserve and the map behind it, which keep 80,000.
+// More exits than fit in the ring, the reserve and the map behind it, which hold 80,000.
 int overload_size() { return in_vm() ? 100'000 : 200'000; }
 
 void blow(std::vector<Fate>& fates) {
@@ -544,8 +544,8 @@ void blow(std::vector<Fate>& fates) {
 
 }  // namespace
 
-// Exits whose details found no room pass predicates about them: to the listener of these the storm
-// is complete.
+// Exits whose details found no room pass predicates about them: a listener with such a predicate
+// gets all exits of the storm.
 TEST(BpfLoss, ExitsWithoutDetailsPassPredicatesAboutThem) {
   KNELL_NEEDS(lacks_bpf());
   constexpr int kCount = 4000, kOneIn = 10, kCode = 3;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// libknell through a real knelld: the events of a program that did not ask for a daemon, what
-// it may see, and what happens when the daemon is killed.
+// libknell through a real knelld: the events of a program that did not request a daemon, the events
+// that it may see, and the behaviour when the daemon is killed.
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -104,7 +104,7 @@ TEST_F(ThroughKnelld, AnExitHasAllItsDetails) {
   const Seen seen = recorder.of(child.pid()).back();
   EXPECT_EQ(seen.status(), std::optional<int>(0x700));
   EXPECT_EQ(seen.comm, "sh");
-  EXPECT_EQ(seen.user, "root") << "whose name the daemon does not send";
+  EXPECT_EQ(seen.user, "root") << "the daemon does not send the name";
   EXPECT_EQ(seen.raw.ppid, ::getpid());
   EXPECT_TRUE(child.wait());
 }
@@ -149,7 +149,7 @@ TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
     EXPECT_TRUE(exits[0].status());
     EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   }
-  // They have ended, so no further events of them follow.
+  // These processes have ended, so no further events of them follow.
   const pid_t last = fork_dying(3);
   ASSERT_FALSE(recorder.listener().add(last, 0, 1));
   ASSERT_TRUE(recorder.read_until([&] { return !recorder.of(last).empty(); }));
@@ -158,7 +158,7 @@ TEST_F(ThroughKnelld, ProcessThatDiesDuringAddIsReportedOnce) {
   EXPECT_EQ(recorder.listener().add(last, 0, 0).value(), ESRCH);
 }
 
-// Several requests: the library sends 64 processes with each.
+// Needs several requests: the library sends 64 processes with each one.
 TEST_F(ThroughKnelld, ManyAddedProcessesAreReportedOnceEach) {
   Recorder recorder(wish_of_added());
   Pipe gate = make_pipe();
@@ -205,7 +205,7 @@ TEST_F(ThroughKnelld, ManyAddedProcessesAreReportedOnceEach) {
   }
   EXPECT_EQ(ended, expected);
   EXPECT_EQ(::waitpid(zombie, nullptr, 0), zombie);
-  // All have ended, so none can be added again.
+  // All children have ended, so none can be added again.
   for (Child& child : children) ASSERT_TRUE(child.wait());
   std::vector<knell_added> again = living;
   EXPECT_EQ(recorder.listener().add(again, error), 0u);
@@ -332,8 +332,8 @@ TEST_F(ThroughKnelld, ASnapshotHasTheProcessesThatMatch) {
   const auto at = [&](pid_t pid) { return std::ranges::find(order, pid); };
   EXPECT_LT(at(::getpid()), at(child.pid())) << "the parent first";
   EXPECT_NE(at(child.pid()), order.end());
-  EXPECT_EQ(at(zombie.pid()), order.end()) << "it is dead";
-  EXPECT_EQ(at(1), order.end()) << "it does not match";
+  EXPECT_EQ(at(zombie.pid()), order.end()) << "the zombie is dead";
+  EXPECT_EQ(at(1), order.end()) << "pid 1 does not match";
   EXPECT_EQ(args[child.pid()].find("hunter2"), std::string::npos)
       << "secrets are blanked out: " << args[child.pid()];
 }
@@ -374,7 +374,7 @@ TEST_F(ThroughKnelld, ASnapshotInAPidNamespaceHasItsProcessesWithTheirPidsThere)
     for (const auto& [pid, event] : all) pids.push_back(pid);
     EXPECT_EQ(pids, (std::vector<pid_t>{1, own.pid()}));
     if (all.contains(1)) {
-      EXPECT_EQ(all.at(1).has & KNELL_HAS_PPID, 0u) << "its parent is outside";
+      EXPECT_EQ(all.at(1).has & KNELL_HAS_PPID, 0u) << "the parent is outside the namespace";
       EXPECT_EQ(all.at(1).parent_id.pid, 0);
       EXPECT_EQ(all.at(1).parent_comm.data, nullptr);
       EXPECT_EQ(all.at(1).id.pid, 1);

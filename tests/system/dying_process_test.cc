@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Processes that are added while they are dying, over bpf: the programs report the end of such a
-// process, and a pidfd may, too.
+// process, and a pidfd may report it, too.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -59,8 +59,8 @@ class WithoutLeader {
   Child child_;
 };
 
-// The first process of a pid namespace, which has begun to exit: it waits until the other process
-// in the namespace, which it has killed, is reaped by end().
+// The first process of a pid namespace, which has begun to exit: it has killed the other process in
+// the namespace, and waits until end() reaps that process.
 class FirstOfNamespace {
  public:
   FirstOfNamespace()
@@ -82,7 +82,7 @@ class FirstOfNamespace {
     pids_.write.reset();
     if (::read(pids_.read.get(), &pid_, sizeof pid_) != sizeof pid_) pid_ = 0;
   }
-  pid_t pid() const { return pid_; }  // 0: it could not be made
+  pid_t pid() const { return pid_; }  // 0: it could not be created
   std::optional<int> end() {
     gate_.write.reset();
     return parent_.wait();
@@ -100,7 +100,7 @@ class FirstOfNamespace {
   pid_t pid_ = 0;
 };
 
-// Ended only after all that is reported of the processes above was read.
+// Ends only after all events of the processes above were read.
 Child last_child(Pipe& gate) {
   return Child::fork([&] {
     gate.write.reset();
@@ -115,7 +115,7 @@ class DyingProcess : public testing::Test {
   void SetUp() override { KNELL_NEEDS(lacks_bpf()); }
 };
 
-// Without those of a later process with the pid.
+// Does not count the exits of a later process with the same pid.
 size_t count_exits(const SourceCollector& collector, pid_t pid) {
   return static_cast<size_t>(std::ranges::count_if(collector.events, [&](const auto& kept) {
     return kept.is(KNELL_EVENT_EXIT, pid) && owner_of(pid, kept.event.mono_ns) == Owner::kChild;
@@ -159,8 +159,8 @@ TEST_F(DyingProcess, IsReportedOnceToEachClientOfOneKnelld) {
     }
 }
 
-// Its program cannot be read any more. That does not make it an exit for listeners that began later
-// and want another program; one that has added the process gets its exit.
+// Its program cannot be read any more. Therefore listeners that began later and want another
+// program must not get the exit; a listener that has added the process must get it.
 TEST_F(DyingProcess, HasLostItsDetailsOnlyForListenersThatAddedIt) {
   FirstOfNamespace process;
   ASSERT_GT(process.pid(), 0);

@@ -243,7 +243,7 @@ TEST_F(Pidfd, DetailsOfAZombieAreCertain) {
   ASSERT_NE(reported_end(*source, collector, pid), "nothing");
   const knell_event& exit = collector.find(KNELL_EVENT_EXIT, pid)->event;
   EXPECT_EQ(source::text_of(exit.comm), lines_of("/proc/self/comm")[0]);
-  EXPECT_NE(exit.flags & KNELL_FLAG_DETAILS_LOST, 0u) << "a zombie has no program";
+  EXPECT_NE(exit.flags & KNELL_FLAG_DETAILS_LOST, 0u) << "the program of a zombie is unknown";
 }
 
 TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
@@ -263,8 +263,7 @@ TEST_F(Pidfd, UserNobodyGetsTheStatusOfRootsProcessWhenItIsReaped) {
   EXPECT_EQ(reported, pidfd_features().exit_info ? std::to_string(9 << 8) : "unknown");
 }
 
-// The caller may not know the status of the zombie. The 0 that /proc shows must not be taken for
-// the status.
+// The caller may not read the status of the zombie. The 0 in /proc must not be used as the status.
 TEST_F(Pidfd, UserNobodyFinallyGetsUnknownForRootsZombie) {
   KNELL_NEEDS(lacks_root());
   for (const int status : {9, 0}) {

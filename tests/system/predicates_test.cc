@@ -96,7 +96,7 @@ TEST(Predicates, Tty) {
   EXPECT_TRUE(other.wait());
   EXPECT_TRUE(child.wait());
   EXPECT_TRUE(recorder.read_until_exit_of(at_it)) << text_of(recorder.seen());
-  EXPECT_TRUE(recorder.of(none).empty()) << "it has none";
+  EXPECT_TRUE(recorder.of(none).empty()) << "the process has none";
   for (const Seen& seen : recorder.of(at_it)) EXPECT_EQ(seen.tty, name) << seen.text();
 }
 

@@ -1,12 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// `knell top`. One thread, one poll(2) of the live listener, the signals, the keys, the terminal
-// while output is pending, and the journal while it is read. The live model always goes on; a pause
-// shows a copy of it, the past a model that is filled from the journal.
+// `knell top`. One thread polls the live listener, the signals, the keys, the terminal while output
+// is pending, and the journal while it is read. The live model is always updated. A pause shows a
+// copy of it; the past is a model that is filled from the journal.
 //
-// A filter needs another listener, since predicates of an open one cannot be removed. The new one
-// is opened first, and the old one stays if that fails. Therefore the capabilities that a source
+// A change of the filter needs a new listener, since predicates of an open one cannot be removed.
+// The new one is opened first; if that fails, the old one stays. So the capabilities that a source
 // needs are kept.
 #include <fmt/format.h>
 #include <linux/capability.h>
@@ -44,13 +44,13 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kLeastPause = 100ms;          // between two pictures
-constexpr auto kEventPause = 500ms;          // between two pictures, if no key was pressed
-constexpr auto kIdlePause = 1000ms;          // the clock and the graphs go on without events
-constexpr int64_t kLatencyNs = 100'000'000;  // fewer wake-ups; it is too short to be noticed
+constexpr auto kLeastPause = 100ms;          // between two redraws
+constexpr auto kEventPause = 500ms;          // between two redraws, if no key was pressed
+constexpr auto kIdlePause = 1000ms;          // redraws the clock and the graphs without events
+constexpr int64_t kLatencyNs = 100'000'000;  // saves wakeups; too short to be noticed
 constexpr uint32_t kEvents = KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
 constexpr size_t kBatch = 256;
-constexpr size_t kMostBatches = 64;  // of one source, before keys and the window are looked at
+constexpr size_t kMostBatches = 64;  // from one source, before keys and the window are checked
 constexpr std::array<std::chrono::nanoseconds, 5> kSteps{10s, 1min, 10min, 1h, 24h};
 constexpr size_t kDefaultStep = 1;
 constexpr int64_t kSlotsOfPast = 60;
@@ -84,7 +84,7 @@ class TopLoop {
   struct Pause {
     TopModel model;
     int64_t at_ns;
-    uint64_t died;  // of the live model when it began
+    uint64_t died;  // total of deaths in the live model when the pause began
   };
 
   static int64_t now_ns() { return system_clock().realtime_ns(); }
@@ -120,7 +120,7 @@ class TopLoop {
   TopState state_;
   TopModel live_;
   int64_t began_ns_;
-  std::optional<Failure> ended_;  // why the live listener ended
+  std::optional<Failure> ended_;  // the error that ended the live listener
   std::unique_ptr<Past> past_;
   std::unique_ptr<Pause> pause_;
   size_t step_ = kDefaultStep;
@@ -139,7 +139,7 @@ int TopLoop::wait_ms() const {
   return static_cast<int>(std::max<int64_t>(left.count(), 0));
 }
 
-// Returns false when the terminal is gone.
+// Returns false when the terminal was closed.
 Outcome<bool> TopLoop::wait_and_read() {
   const bool pending = terminal_.pending();
   std::array<pollfd, 5> fds{{{ended_ ? -1 : listener_.fd(), POLLIN, 0},
@@ -168,8 +168,9 @@ void TopLoop::read_live() {
     changed_ = changed_ || !events.empty();
     if (error) {
       ended_ = Failure{kFailed, knell_explain()};
-      return say(fmt::format("no more events come: {}", printable(std::string_view(ended_->line))),
-                 true);
+      return say(
+          fmt::format("no more events arrive: {}", printable(std::string_view(ended_->line))),
+          true);
     }
     if (events.size() < space.size()) return;
   }
@@ -186,7 +187,7 @@ void TopLoop::read_past() {
       past_->reading = false;
       if (error.value() != ENODATA) return say(knell_explain(), true);
       if (past_->model.total().died == 0)
-        say("no deaths are stored of this time; b goes back to the last one before it");
+        say("no deaths are stored for this time; b goes back to the last one before it");
       return;
     }
     if (events.size() < space.size()) return;
@@ -249,7 +250,7 @@ void TopLoop::apply_filter() {
   if (past_) open_past(past_->begin_ns, past_->end_ns);
 }
 
-// The begin of the step that has this time, by the local clock.
+// The start of the step that contains this time, by the local clock.
 int64_t TopLoop::begin_of_step(int64_t time_ns) const {
   const auto seconds = static_cast<time_t>(time_ns / TopModel::kSecondNs);
   std::tm local{};
@@ -299,7 +300,7 @@ void TopLoop::go_to_now() {
 void TopLoop::change_step(bool longer) {
   if (longer ? step_ + 1 < kSteps.size() : step_ > 0) step_ = longer ? step_ + 1 : step_ - 1;
   if (past_) {
-    // The time that is seen stays inside.
+    // The displayed time must stay within the step.
     const int64_t begin = begin_of_step(past_->end_ns - 1);
     open_past(begin, begin + step_ns());
   }
@@ -401,7 +402,7 @@ TopFacts TopLoop::facts() const {
   facts.message = message_;
   facts.is_error = is_error_;
   if (facts.message.empty() && stats.daemon == KNELL_DAEMON_AWAY) {
-    facts.message = "knelld is away: no events come until it is back";
+    facts.message = "knelld is not running: no events arrive until it runs again";
     facts.is_error = true;
   }
   return facts;
@@ -425,7 +426,7 @@ void TopLoop::draw() {
   key_pressed_ = changed_ = false;
 }
 
-// Stops as a program without a handler of SIGTSTP does.
+// Stops this process as a program without a handler of SIGTSTP would.
 void TopLoop::stop_here() {
   terminal_.suspend();
   struct sigaction before{};

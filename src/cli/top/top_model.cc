@@ -13,8 +13,8 @@ namespace {
 
 int64_t second_of(int64_t time_ns) { return time_ns / TopModel::kSecondNs; }
 
-// The name of the event's group. A fork is an event of the parent, which the child is like at its
-// birth. `space` holds a name that is no part of the event.
+// The name of the event's group. A fork counts for the group of the parent, which the child shares
+// at its birth. `space` stores a name that is not part of the event.
 std::string_view group_name(GroupKey key, const knell_event& event, fmt::memory_buffer& space) {
   switch (key) {
     case GroupKey::kUnit:
@@ -67,7 +67,7 @@ void DeathRing::add(uint64_t number, const knell_event& event) {
 }
 
 size_t DeathRing::position_of(uint64_t number) const {
-  size_t low = 0, high = size();  // the numbers fall with the position
+  size_t low = 0, high = size();  // the numbers decrease with the position
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
     if (newest(middle).number > number)
@@ -81,8 +81,8 @@ size_t DeathRing::position_of(uint64_t number) const {
 TopModel::TopModel(const Options& options)
     : options_(options), deaths_(options.most_deaths), failures_(options.most_failures) {}
 
-// Adds the quarter of the groups that had no event for longest to the other ones. A quarter, so
-// that a stream of new names does not search the table for each of them.
+// Moves the quarter of the groups with the oldest last events to the other ones. A whole quarter,
+// so that a stream of new names does not search the table for each name.
 void TopModel::evict(Table& table) const {
   std::vector<int64_t> times;
   times.reserve(table.groups.size());
@@ -203,7 +203,7 @@ std::vector<const Death*> TopModel::siblings(const knell_event& exit) const {
     }
   }
   std::ranges::sort(found, {}, &Death::number);
-  const auto repeated = std::ranges::unique(found, {}, &Death::number);  // in both rings
+  const auto repeated = std::ranges::unique(found, {}, &Death::number);  // present in both rings
   found.erase(repeated.begin(), repeated.end());
   return found;
 }

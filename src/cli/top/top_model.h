@@ -28,16 +28,16 @@ enum class GroupOrder : uint8_t { kRate, kTotal, kFailures };
 constexpr size_t kGroupOrders = 3;
 std::string_view name_of(GroupOrder order);
 
-// An exit, or a loss, in the order of the stream.
+// An exit or a loss, in the order of the stream.
 struct Death {
-  uint64_t number = 0;  // rises by one
+  uint64_t number = 0;  // consecutive
   EventCopy copy;
 
   const knell_event& event() const { return copy.event(); }
   bool is_loss() const { return event().type == KNELL_EVENT_LOST; }
 };
 
-// The last deaths; the memory of a death that is dropped is used again.
+// The last deaths. Reuses the memory of a death that is dropped.
 class DeathRing {
  public:
   explicit DeathRing(size_t most) : most_(most) {}
@@ -48,31 +48,31 @@ class DeathRing {
   const Death& newest(size_t i) const {
     return deaths_[(next_ + deaths_.size() - 1 - i) % deaths_.size()];
   }
-  // The position of the death with this number, as newest() takes it; size(): it is not here.
+  // The position of the death with this number, for newest(); size(): the ring no longer has it.
   size_t position_of(uint64_t number) const;
 
  private:
   size_t most_;
-  size_t next_ = 0;  // the place of the next one once the ring is full
+  size_t next_ = 0;  // position of the next one once the ring is full
   std::vector<Death> deaths_;
 };
 
-// What `knell top` knows of the processes of one stream: counts for each slot of time, counts and
-// lives for each group, and the last deaths. All of it is bounded: further groups replace those
-// that had no event for longest. The caller passes the time. Copyable, which is how a pause keeps
-// what is shown. Not thread-safe.
+// The data of `knell top` about the processes of one stream: counts for each slot of time, counts
+// and lifetimes for each group, and the last deaths. The memory is bounded: new groups replace
+// those with the oldest last events. The caller passes the time. Copyable: a pause shows a copy.
+// Not thread-safe.
 class TopModel {
  public:
   static constexpr int64_t kSecondNs = 1'000'000'000;
   static constexpr size_t kGraphSlots = 256;
 
   struct Options {
-    int64_t slot_ns = kSecondNs;  // the time of a column of the graph
-    // Measured: with 4096 deaths, which the processor's cache does not hold, 10,000 deaths a second
+    int64_t slot_ns = kSecondNs;  // the time that a column of the graph shows
+    // Measured: 4096 deaths do not fit in the processor's cache, and then 10,000 deaths a second
     // cost twice as much.
     size_t most_deaths = 1024;
-    size_t most_failures = 4096;  // chosen: about 5 MB
-    size_t most_groups = 512;     // of each key; chosen: about 4 MB
+    size_t most_failures = 4096;  // an estimate: about 5 MB
+    size_t most_groups = 512;     // for each key; an estimate: about 4 MB
   };
   struct Group {
     ProcessCounts total;
@@ -84,7 +84,7 @@ class TopModel {
   struct Row {
     std::string_view name;
     const Group* group;
-    bool other = false;  // the groups that were replaced
+    bool other = false;  // sum of the groups that were replaced
   };
 
   TopModel() : TopModel(Options{}) {}
@@ -95,7 +95,7 @@ class TopModel {
   const ProcessCounts& total() const { return total_; }
   const CountRing<kGraphSlots>& graph() const { return graph_; }
   int64_t slot_ns() const { return options_.slot_ns; }
-  // The groups, first that with the most; at most `most`. `now_ns`: CLOCK_REALTIME.
+  // The first `most` groups in this order. `now_ns`: CLOCK_REALTIME.
   std::vector<Row> rows(GroupKey key, GroupOrder order, int64_t now_ns, size_t most) const;
   size_t groups(GroupKey key) const { return tables_[static_cast<size_t>(key)].groups.size(); }
   // The sum of the last kRateSeconds full seconds.
@@ -110,7 +110,7 @@ class TopModel {
   // The other deaths of children of the same parent within a second before and after this one,
   // oldest first.
   std::vector<const Death*> siblings(const knell_event& exit) const;
-  // Whether the deaths reach back to this time.
+  // Whether the ring has all deaths since this time.
   bool reaches_back_to(int64_t time_ns) const;
 
  private:
@@ -119,8 +119,8 @@ class TopModel {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   using Groups = std::unordered_map<std::string, Group, Hash, std::equal_to<>>;
-  // The group of the last event, which the next one often has as well. A copy of a table has none,
-  // since the pointers are into the other one.
+  // The group of the last event, since the next event often has the same one. Empty in a copy of a
+  // table, since the pointers are into the original.
   struct LastGroup {
     LastGroup() = default;
     LastGroup(const LastGroup&) noexcept {}

@@ -89,7 +89,8 @@ void draw_title(const TopModel& model, const TopFacts& facts, Grid& grid) {
   grid.put(0, at, right, {.colour = colour});
 }
 
-// The seconds that rates are an average of: the last full ones, or the whole of the past.
+// The number of seconds for the average rates: the last full ones, or all of the period that is
+// shown.
 double seconds_of_rates(const TopFacts& facts) {
   const auto all = static_cast<double>(facts.now_ns - facts.began_ns) / TopModel::kSecondNs;
   if (facts.mode == Mode::kPast) return std::max(all, 1.0);
@@ -107,7 +108,7 @@ std::string_view level(double share, bool utf8) {
                                                            "▅", "▆", "▇", "█"};
   static constexpr std::array<std::string_view, 9> kAscii{" ", ".", ":", "-", "=",
                                                           "+", "*", "%", "#"};
-  // What is not zero is not blank.
+  // Values above zero must not be blank.
   const auto index = static_cast<size_t>(std::ceil(share * 8));
   return (utf8 ? kBlocks : kAscii)[std::min<size_t>(index, 8)];
 }
@@ -308,7 +309,7 @@ void draw_last_row(const TopState& state, const TopFacts& facts, Grid& grid) {
   if (state.filter) {
     const std::string before = "filter: " + std::string(state.filter->before_cursor());
     const std::string after = state.filter->text().substr(state.filter->before_cursor().size());
-    // The part before the cursor is always seen.
+    // The part before the cursor is always visible.
     std::string_view shown = before;
     const size_t room = grid.columns() > 1 ? grid.columns() - 1 : 1;
     while (display_width(shown) > room) shown.remove_prefix(1);
@@ -395,14 +396,13 @@ void draw_page(std::string_view title, std::span<const PageLine> lines, size_t& 
 std::span<const PageLine> help_lines() {
   static const std::vector<PageLine> lines{
       {"q", "ends knell top"},
-      {"space",
-       "pauses and goes on; what dies meanwhile is kept, the last 1024 deaths and 4096 failures"},
+      {"space", "pauses and continues; keeps the last 1024 deaths and 4096 failures of the pause"},
       {"/", "sets the filter: predicates as of knell watch, such as  -C cc1 --ended signal"},
       {"tab, g", "groups by unit, name, user, container"},
       {"s", "sorts the groups by rate, total, failures"},
       {"f", "shows failures only, or all deaths"},
       {"up, down", "mark a death, which then stays in its row; home and Esc show the newest again"},
-      {"enter", "opens the marked death: arguments, ancestors, who killed it, its siblings"},
+      {"enter", "opens the marked death: arguments, ancestors, sender of the signal, siblings"},
       {"left", "a step back in time, through the journal of knelld"},
       {"right", "a step forward in time; Esc returns to the present"},
       {"b", "back to the last death before this time that is stored"},

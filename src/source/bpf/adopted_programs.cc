@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What an earlier process stored is examined and taken over: see docs/design/restart.md.
+// Checks and takes over the programs and maps that an earlier process stored: see
+// docs/design/restart.md.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ Result<void> Programs::adopt_maps(const Options& options) {
   for (bpf_map* map = nullptr; (map = bpf_object__next_map(skeleton.obj, map)) != nullptr;) {
     const std::string name = bpf_map__name(map);
     const UniqueFd fd = keeper_->take(name_of(is_constants(map) ? 'c' : 'm', name));
-    if (!fd && is_constants(map)) continue;  // those of another version are stored
+    if (!fd && is_constants(map)) continue;  // skip stored constants of other versions
     if (!fd) return stale("the map " + name + " is missing");
     const auto info = info_of_map(fd.get());
     if (!info || info->type != bpf_map__type(map) || info->key_size != bpf_map__key_size(map) ||
@@ -91,8 +92,8 @@ std::vector<uint32_t> Programs::map_ids() const {
   return ids;
 }
 
-// Takes the programs of all versions, after their constants; those of this one are used. A program
-// is ours only if it uses no map but ours.
+// Takes the programs of all versions, after their constants; those of this version are used. A
+// program is accepted only if all its maps are ours.
 Result<std::vector<Programs::StoredProgram>> Programs::take_programs() {
   std::vector<StoredProgram> stored;
   std::vector<uint32_t> ours = map_ids();
@@ -126,8 +127,8 @@ Result<std::vector<Programs::StoredProgram>> Programs::take_programs() {
   return stored;
 }
 
-// The way from the tracepoint to the program: the link is of the entry, the entry uses our map, and
-// the map has one of the stored programs.
+// Checks the chain from the tracepoint to the program: the link refers to the entry, the entry uses
+// our map, and the map has one of the stored programs.
 Result<void> Programs::adopt_entry(Program program, const std::vector<StoredProgram>& stored,
                                    Set needed, Set attached) {
   const bpf_map* map = entry_map(maps(), program);
@@ -140,9 +141,9 @@ Result<void> Programs::adopt_entry(Program program, const std::vector<StoredProg
   if (!entry) return {};
   const auto used = info_of_program(entry.get());
   const auto entered = info_of_map(bpf_map__fd(map));
-  // libbpf lets it also use the constants of its own version, which may have left the store.
+  // libbpf lets the entry also use the constants of its own version, which may have been removed.
   if (!used || !entered || !is_subset({entered->id}, used->maps))
-    return stale("the entry of " + name + " is of another process");
+    return stale("the entry of " + name + " belongs to another process");
   const __u32 zero = 0;
   __u32 id = 0;
   const bool any = bpf_map_lookup_elem(bpf_map__fd(map), &zero, &id) == 0;
@@ -153,18 +154,18 @@ Result<void> Programs::adopt_entry(Program program, const std::vector<StoredProg
     bpf_link_info of{};
     __u32 bytes = sizeof of;
     if (bpf_obj_get_info_by_fd(link.get(), &of, &bytes) != 0 || of.prog_id != used->id)
-      return stale("the link of " + name + " is of another program");
+      return stale("the link of " + name + " belongs to another program");
   }
   adopted_entries_[i] = std::move(entry);
   links_[i] = std::move(link);
   return {};
 }
 
-// From here on only programs of this version run. Each time that a tracepoint is reached, one
-// version runs, since a program is replaced in one step; and all versions with this layout use the
-// same maps and write the same records. So no event is lost or repeated, whatever the moment, and
-// also if this process is killed in between. The other programs are dropped from the store after
-// that: a process that finds a mixture needs all of them.
+// From here on only programs of this version run. A program is replaced in one step, so each time
+// that a tracepoint is reached, exactly one version runs. All versions with this layout use the
+// same maps and write the same records. So no event is lost or repeated at any moment, even if this
+// process is killed in between. The other programs are removed from the keeper after that: a
+// process that finds a mixture needs all of them.
 Result<void> Programs::replace_programs(const std::vector<StoredProgram>& stored, Set needed) {
   KNELL_TRY(load_more(needed));
   for (size_t i = 0; i < kPrograms; i++)
@@ -179,8 +180,8 @@ Result<void> Programs::replace_programs(const std::vector<StoredProgram>& stored
   return {};
 }
 
-// A ring may look intact although no program writes to it any more. So a child ends, which a
-// program must count. The count is there when the child can be reaped.
+// A ring may look intact although no program writes to it any more. So this starts a child whose
+// exit a program must count. The count is complete when the child can be reaped.
 Result<void> Programs::check_heartbeat() {
   if (!links_[static_cast<size_t>(Program::kExit)]) return {};
   std::array<int, 2> ends{};

@@ -19,10 +19,10 @@
 
 // Passes the request to the bpf programs and their settings. The stream of events is in stream.cc.
 //
-// A program is attached only while events that it sends are wanted. A change of the request first
-// lets more events pass (attaches programs, adds to the sets, clears the tests), then fewer. So an
-// event that is wanted both before and after passes at each moment between. A change uses only
-// descriptors and mapped memory, which need no capability.
+// A program is attached only while its events are wanted. A change of the request first lets more
+// events pass (attaches programs, adds to the sets, clears the tests), then fewer. So an event that
+// is wanted both before and after passes at any time during the change. A change uses only
+// descriptors and mapped memory, and needs no capability.
 namespace knell::source {
 namespace {
 
@@ -43,7 +43,7 @@ bool add_to_epoll(int epoll, int fd, uint64_t tag) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-// The programs to load at first. Those that every predicate may need are always among them.
+// The programs to load first. Those that every predicate may need are always included.
 Programs::Set programs_for(const SourceRequest& wanted, int32_t hierarchy, bool all) {
   using enum Programs::Program;
   Programs::Set set{kFork, kSignal, kDelivery, kExit, kMkdir};
@@ -88,7 +88,7 @@ Result<std::unique_ptr<Bpf>> Bpf::create(const BpfOptions& options, const Source
       kept.outcome = Kept::Outcome::kAdopted;
       kept.why = "the tracing programs and their events were taken over";
       if ((*adopted)->programs_.upgraded())
-        kept.why = "the tracing programs of another version were replaced without a gap";
+        kept.why = "the tracing programs of another version were replaced without losing events";
       return adopted;
     }
     if (adopted.error().code != ENOENT || !kept.records.empty()) {
@@ -263,8 +263,8 @@ bool Bpf::scan_some(ScanBudget& budget) {
 }
 
 // Adds the cgroups to the programs' maps. False: the programs cannot filter by these cgroups. A
-// cgroup that is made later is recognised by its path, when it is made. Cgroups that are no longer
-// wanted stay in the maps; the layer above the source drops their events.
+// cgroup that is created later is recognised by its path, when it is created. Cgroups that are no
+// longer wanted stay in the maps; the layer above the source drops their events.
 bool Bpf::want_cgroups(const std::vector<std::string>& paths) {
   if (paths.empty()) return false;
   const uint32_t one = 1;
@@ -288,8 +288,8 @@ Result<void> Bpf::add_pid(int32_t pid, uint64_t start) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
   name_pid(pid, true);
   if (!pidfd) return {};
-  // The programs collect the details when a process begins to exit; for a process that has begun
-  // already, there is at most the mark, without details.
+  // The programs collect the details when a process begins to exit. For a process that has already
+  // begun to exit, there is at most the mark, without details.
   const auto stat = read_proc_stat(pid);
   if (!is_dead(pidfd.get()) && !(stat && stat->exiting)) return {};
   auto watched = watch_dying(pid, std::move(pidfd), stat ? stat->start : start);
@@ -362,7 +362,7 @@ Result<void> Bpf::set_connector(uint32_t mask) {
   return {};
 }
 
-// The connector queues nothing: its filter program drops every datagram.
+// The connector socket queues no datagrams: its filter program drops every one.
 ConnectorOptions Bpf::connector_options(uint32_t types) const {
   constexpr size_t kSmallest = 4096;
   ConnectorOptions options;
@@ -375,7 +375,7 @@ ConnectorOptions Bpf::connector_options(uint32_t types) const {
 Result<std::unique_ptr<Connector>> Bpf::open_connector_for(uint32_t types) {
   KNELL_TRY(programs_.load_more({Programs::Program::kConnector}));
   auto opened = Connector::create(connector_options(types));
-  // The programs go on to see events in its filter while it is stored.
+  // While the socket is stored, the programs continue to see events in its filter.
   if (opened && kept_ != nullptr)
     kept_->handover.keeper.store(kStoredSocket, (*opened)->fd(), handover::Keeper::Poll::kNo);
   return opened;
@@ -418,8 +418,8 @@ void Bpf::on_raw(const event::Raw& hole) {
   out_.add_hole(hole, KNELL_VIA_CONNECTOR, true);
 }
 
-// Exits are kept in the kernel while there is room in the map `unsent`, so to know every process
-// for their sake is not worth its cost. Where forks or execs are wanted, births come anyway.
+// Exits are kept in the kernel while there is room in the map `unsent`, so tracking every process
+// to recover exits is not worth its cost. If forks or execs are wanted, births are reported anyway.
 process::Tracked Bpf::recoverable(const SourceRequest& wanted) const {
   if (is_raw(wanted)) return process::Tracked::kNone;
   const bool births = (wanted.mask & (KNELL_EVENT_FORK | KNELL_EVENT_EXEC)) != 0;

@@ -82,7 +82,7 @@ class Bpf final : public Source, private ThreadEvents {
 
  private:
   static constexpr size_t kRings = 3, kExitRing = 0;  // in the order of make()
-  // The name of the connector's socket with the keeper; begins like those of the programs.
+  // The keeper's name for the connector's socket; it has the prefix of the programs' names.
   static constexpr const char* kStoredSocket = "bpf.connector";
   enum Class : uint8_t { kExits, kOthers, kClasses };
 
@@ -133,7 +133,7 @@ class Bpf final : public Source, private ThreadEvents {
   ConnectorOptions connector_options(uint32_t types) const;
   Result<std::unique_ptr<Connector>> open_connector_for(uint32_t types);
   void close_connector();
-  // The connector reports only holes here: its events are reported by the programs.
+  // The connector reports only holes here: the programs report its events.
   void on_raw(const event::Raw& hole) override;
   Result<void> watch_dying(int32_t pid, UniqueFd pidfd, uint64_t start);
   bool forget_dying(int32_t pid);
@@ -166,7 +166,7 @@ class Bpf final : public Source, private ThreadEvents {
   void release(const WaitingExits::Entry& entry);
   void set_timer();
 
-  Kept* kept_;  // nullptr: nothing is kept
+  Kept* kept_;  // nullptr: nothing is stored for the next process
   Programs programs_;
   std::array<Ring, kRings> rings_;
   UnsentExits unsent_;
@@ -180,22 +180,22 @@ class Bpf final : public Source, private ThreadEvents {
   // Stores the live set only: reads from /proc what a record does not contain.
   process::ProcessTable table_;
   EventBuilder builder_;
-  // Keeps the kernel's connector sending kConnectorTypes, while they are wanted. Its socket has a
-  // program as filter that reports each event and drops its datagram.
+  // Makes the kernel's connector send kConnectorTypes, while they are wanted. The filter of its
+  // socket is a program that reports each event and drops its datagram.
   std::unique_ptr<Connector> connector_;
-  // Requested types that do not come, because the connector could not be opened
+  // Requested types that are missing, because the connector could not be opened
   uint32_t missing_ = 0;
-  // Types that were missing and come again, whose hole is still to be reported
+  // Types that were missing and are reported again; their hole is still to be reported
   uint32_t unreported_ = 0;
   uint64_t missing_since_ns_ = 0, missing_until_ns_ = 0;
-  // Added processes that were dying already: no mark may come for them.
+  // Added processes that were already dying: there may be no mark for them.
   std::unique_ptr<PidfdSource> dying_;
   // Pid and start (clock ticks) of the processes in dying_
   std::vector<std::pair<int32_t, uint64_t>> dying_starts_;
   PidScan exec_scan_;  // scan of the processes that executed before the programs ran; see
                        // stored_execs.h
   bool stores_execs_ = false;
-  bool restored_ = false;  // and not drained since
+  bool restored_ = false;  // restored, and not drained since
 
   std::vector<Item> items_;
   std::vector<Held> held_;

@@ -57,8 +57,8 @@ constexpr int kStorm = 1000;
 constexpr int kStorm = 20'000;
 #endif
 
-// Which requirement is not met; empty: none. This does not try to load the programs: if they do not
-// work although the requirements are met, the tests must fail.
+// The requirement that is not met; empty: none. This does not try to load the programs: if they do
+// not work although the requirements are met, the tests must fail.
 std::string lacking() {
   if (::geteuid() != 0) return "needs root";
   if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) return "this kernel has no BTF";
@@ -251,9 +251,9 @@ TEST_F(BpfTest, SendsOnlyMarksForStatusDetails) {
   EXPECT_EQ(seen->event.comm.data, nullptr);
 }
 
-// To wake up takes long, so the reader is woken when the process begins to exit, and not only by
-// the mark. Freeing much memory takes longer than a wakeup; but here the test may get its CPU only
-// when that is done, so it tries again.
+// A wakeup takes long, so the reader is woken when the process begins to exit, and not only by the
+// mark. Freeing much memory takes longer than a wakeup. But this test may get its CPU only after
+// that, so it tries again.
 TEST_F(BpfTest, WakesTheReaderWhenAProcessBeginsToExit) {
   SourceRequest status = request(KNELL_EVENT_NONZERO_EXIT);
   status.details = KNELL_DETAILS_STATUS;
@@ -403,7 +403,8 @@ TEST_F(BpfTest, ReportsExitsIfTheParentGetsNoSignal) {
     EXPECT_EQ(seen->event.ppid, parent);
     EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, child), 1U);
   }
-  // A child of clone() without an exit signal has ended when it is dead, reaped or not.
+  // A child of clone() without an exit signal has ended when it is dead, whether it was reaped or
+  // not.
   const auto silent = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, 0));
   if (silent == 0) {
     ::usleep(20000);
@@ -422,7 +423,8 @@ TEST_F(BpfTest, ReportsTheExitIfTheParentIgnoresSigchldAtTheLastMoment) {
   open(request(KNELL_EVENT_EXIT));
   if (!bpf_) return;
   Readiness ready;
-  // With much memory it takes long to die: SIGCHLD is ignored between the details and the mark.
+  // A process with much memory takes long to die: SIGCHLD is ignored between the details and the
+  // mark.
   const pid_t pid = fork_child([&] {
     const size_t bytes = 128U << 20;
     void* memory =
@@ -469,8 +471,8 @@ TEST_F(BpfTest, LosesNoWakeup) {
       if (i % 3 == 0) ::usleep(static_cast<useconds_t>(i % 200));
     }
   });
-  // Sleeps each time until there is something to read; a lost wakeup lets poll() time out. A test
-  // that waits long for a CPU may overflow the rings: what is lost counts as read.
+  // Sleeps each time until there is something to read; after a lost wakeup poll() times out. If the
+  // test waits long for a CPU, the rings may overflow: lost events count as read.
   constexpr uint64_t kAll = 2 * (kProcesses + 1);
   while (sink_.events.size() + sink_.lost < kAll) {
     pollfd readable{bpf_->fd(), POLLIN, 0};
@@ -503,7 +505,7 @@ TEST_F(BpfTest, CountsTheLossesOfAStoppedReaderExactly) {
   EXPECT_TRUE(sink_.ordered);
 }
 
-// The rings have room for some 100 exits: all others wait in the map, with their status.
+// The rings have room for about 100 exits: all others wait in the map, with their status.
 TEST_F(BpfTest, KeepsExitsWhileAllRingsAreFull) {
   BpfOptions tiny;
   tiny.exit_ring_bytes = tiny.event_ring_bytes = tiny.reserve_ring_bytes = 4096;
@@ -523,7 +525,7 @@ TEST_F(BpfTest, KeepsExitsWhileAllRingsAreFull) {
   EXPECT_EQ(bpf_->counters().lost, 0U);
 }
 
-// Exits of parents that ignore SIGCHLD come without a mark, and wait in the map all the same.
+// Exits of children whose parent ignores SIGCHLD have no mark, and wait in the map, too.
 TEST_F(BpfTest, KeepsExitsWithoutAMarkWhileAllRingsAreFull) {
   BpfOptions tiny;
   tiny.exit_ring_bytes = tiny.event_ring_bytes = tiny.reserve_ring_bytes = 4096;
@@ -653,7 +655,7 @@ TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
 
 // ------------------------------------------------------------------- the types of the connector
 
-// While it lives, no descriptor can be opened.
+// While an object of this class exists, no descriptor can be opened.
 class NoDescriptors {
  public:
   NoDescriptors() {
@@ -700,7 +702,7 @@ TEST_F(BpfConnectorTest, IsTriedAgainAtEachHealthCheckAndTheHoleIsReported) {
     ASSERT_TRUE(sink_.check_health(*bpf_));
     EXPECT_FALSE(connected());
   }
-  EXPECT_TRUE(sink_.holes.empty()) << "it is reported when it ends";
+  EXPECT_TRUE(sink_.holes.empty()) << "the hole is reported when it ends";
   for (int i = 0; i < 2; i++) {
     ASSERT_TRUE(sink_.check_health(*bpf_));
     EXPECT_TRUE(connected());
@@ -812,9 +814,9 @@ TEST_F(BpfTest, LoadsProgramsLaterWithTheSameMaps) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXEC, pid), 1U);
 }
 
-// How many instructions the verifier looked at, which is most of the time that it takes to open the
-// source. Their number depends on the kernel's verifier; these bounds are twice what Linux 6.18
-// takes. A name is cut to 15 bytes.
+// The number of instructions that the verifier processed, which takes most of the time to open the
+// source. The number depends on the kernel's verifier; these limits are twice the numbers of Linux
+// 6.18. A name is cut to 15 bytes.
 constexpr std::pair<std::string_view, unsigned> kMostInstructions[] = {
     {"on_exit", 17'500},     {"on_thread_exit", 17'500}, {"on_signal", 11'000},
     {"on_delivery", 1'100},  {"on_fork", 10'500},        {"on_exec", 9'000},
@@ -832,7 +834,7 @@ std::set<std::string> link_ids() {
   return ids;
 }
 
-// PID 1 may be slow. This keeper reads nothing, so it holds all that was ever sent to it.
+// PID 1 may be slow. This keeper reads nothing, so it holds every descriptor that was sent to it.
 TEST(BpfPrograms, IsAttachedAgainWhileTheKeeperHasItsLink) {
   if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
   const UniqueFd keeper_end(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -862,7 +864,7 @@ TEST(BpfPrograms, IsAttachedAgainWhileTheKeeperHasItsLink) {
   EXPECT_FALSE(programs->attached().has(kExit));
   ASSERT_TRUE(programs->attach(kExit, true));
   EXPECT_TRUE(programs->attached().has(kExit));
-  // Else it is attached twice.
+  // Otherwise the program is attached twice.
   EXPECT_EQ(link_ids(), first);
 }
 

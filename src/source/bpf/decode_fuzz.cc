@@ -25,7 +25,7 @@ struct Builder {
   knell::source::EventBuilder builder{kept.out, table};
 };
 
-// Makes an event as at this level, and reads all of its texts and numbers.
+// Makes an event at this level, and reads all of its strings and numbers.
 void build(Builder& to, uint32_t level, const knell::source::Decoded& decoded) {
   to.builder.set_request({.level = level, .roots = {1}, .owners = true, .namespaces = true});
   if (decoded.process != nullptr) {
@@ -44,8 +44,7 @@ void build(Builder& to, uint32_t level, const knell::source::Decoded& decoded) {
 
 }  // namespace
 
-// Checks that decoding, and making an event, never reads outside the record, whatever its bytes
-// are.
+// Checks that decoding a record and making an event never reads outside the record, for any bytes.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Builder builder;
   std::vector<uint64_t> storage((size + 7) / 8);

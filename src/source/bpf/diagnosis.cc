@@ -40,7 +40,7 @@ std::vector<Finding> examine_bpf() {
   if (bpf) {
     return {
         {KNELL_FINDING_OK, "bpf",
-         "fork, exec, exit and comm, filtered in the kernel, with arguments and who killed whom"}};
+         "fork, exec, exit and comm, filtered in the kernel, with arguments and signal senders"}};
   }
   std::vector<Finding> findings;
   if (bpf.error().code == EPERM)

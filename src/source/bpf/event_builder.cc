@@ -21,7 +21,7 @@ using process::Timebase;
 static_assert(sizeof(event::NamespacePids) == sizeof(knell_numbers) &&
               static_cast<size_t>(KNELL_MOST_LEVELS) == event::kMostLevels);
 
-constexpr std::string_view kDeleted = " (deleted)";  // the suffix that the links in /proc have
+constexpr std::string_view kDeleted = " (deleted)";  // the suffix of the links in /proc
 
 event::Comm comm_of(const char (&comm)[KNELL_COMM_BYTES]) {
   event::Comm copy;
@@ -37,7 +37,7 @@ knell_sender take_sender(std::string_view& senders) {
   return sender;
 }
 
-// `to`: killed_by or last_signal. The names are kept in `comm` and `parent_comm`.
+// `to`: killed_by or last_signal. `comm` and `parent_comm` store the names.
 template <class To>
 void fill_sender(To& to, event::Comm& comm, event::Comm& parent_comm, const knell_sender& sender) {
   to.pid = sender.pid;
@@ -92,7 +92,7 @@ void EventBuilder::add(const Decoded& record, uint64_t roots) {
       out_.sink().on_process_begun(process.child_pid, process.child_start_ns / Timebase::kTickNs,
                                    /*exact=*/true);
   }
-  if ((record.head->flags & KNELL_RECORD_BIRTH) != 0) return;  // no listener asked for the event
+  if ((record.head->flags & KNELL_RECORD_BIRTH) != 0) return;  // no listener wants the event itself
   Subject subject = subject_of(record);
   subject.roots = roots;
   add(subject, &record);
@@ -147,7 +147,7 @@ void EventBuilder::add(const Subject& subject, const Decoded* record) {
   if (Slot* slot =
           out_.begin(subject.what, KNELL_VIA_BPF, subject.pid, subject.tid, subject.stamp_ns)) {
     const bool described = record != nullptr && (record->head->flags & KNELL_RECORD_NAMED) != 0;
-    // A listener named this process while it was dying: /proc may still have some of its details.
+    // A listener added this process while it was dying: /proc may still have some of its details.
     if (!described)
       table_.describe(
           *slot, subject.pid,
@@ -244,7 +244,7 @@ void EventBuilder::report_birth(const Decoded& record) {
 
 // ----------------------------------------------------------------------------------------- fields
 
-// With the name of the user, if details are wanted.
+// Sets the uid and, if details are wanted, the user name.
 void EventBuilder::set_uid(Slot& slot, uint32_t uid) {
   knell_event& event = slot.event;
   event.has |= KNELL_HAS_UID;
@@ -262,8 +262,9 @@ void EventBuilder::fill(Slot& slot, const Subject& subject) const {
   if (subject.start_ns == 0)
     event.id = {out_.boot(), subject.pid, subject.stamp_ns, KNELL_ID_STAMP};
   if (subject.ppid <= 0) return;
-  if (event.ppid == subject.ppid && subject.parent_start_ns == 0) return;  // /proc shows more
-  if (event.ppid != subject.ppid) event.parent_comm = {};  // of the process that adopted it since
+  if (event.ppid == subject.ppid && subject.parent_start_ns == 0) return;  // /proc has more details
+  // /proc names the process that has adopted it since
+  if (event.ppid != subject.ppid) event.parent_comm = {};
   event.ppid = subject.ppid;
   event.parent_id = id_of(subject.ppid, subject.parent_start_ns);
 }
@@ -296,7 +297,7 @@ void EventBuilder::fill_details(Slot& slot, const Decoded& record) {
   process::fill_cgroup(event, cgroup.get());
 }
 
-// Unknown if there are no names.
+// The path is unknown if there are no names.
 knell_string EventBuilder::copy_path(std::string_view names, bool deleted) {
   if (names.empty()) return {};
   const size_t suffix = deleted ? kDeleted.size() : 0;

@@ -17,15 +17,15 @@
 
 namespace knell::source {
 
-// Makes finished events of the records of the programs. Keeps no state of a process: all is in its
-// records. Not thread-safe.
+// Makes finished events from the records of the programs. Keeps no state of processes: all data is
+// in the records. Not thread-safe.
 class EventBuilder {
  public:
   // The references must outlive the object. `table` reads from /proc what a record does not
   // contain.
   EventBuilder(Output& out, process::ProcessTable& table) : out_(out), table_(table) {}
 
-  // From here on events have these `level` and roots.
+  // From here on events have this level and these roots.
   void set_request(const SourceRequest& wanted) {
     raw_ = wanted.level == KNELL_LEVEL_RAW;
     details_ = wanted.details != KNELL_DETAILS_STATUS;
@@ -39,15 +39,16 @@ class EventBuilder {
   // Adds the event of a record. `roots`: a bit for each root that its process is under, in the
   // order of SourceRequest::roots.
   void add(const Decoded& record, uint64_t roots);
-  // Adds the exit that a mark reports. `details` is null if no details came; `lost`: whether they
-  // were lost. Else none were requested when the process began to exit.
+  // Adds the exit that a mark reports. `details` is null if there is no record with details;
+  // `lost`: whether the details were lost. Otherwise none were requested when the process began to
+  // exit.
   enum class DetailsLost : bool { kNo, kYes };
   void add_exit(const Decoded* details, const knell_mark& mark, uint64_t roots, DetailsLost lost);
-  // Adds an event that did not come. Of a living process, with what /proc shows now.
+  // Adds an event that was lost. For a living process, with its current details in /proc.
   void add_missed(const Missed& missed, uint64_t roots);
 
  private:
-  // What an event is about, whichever record it comes from.
+  // The subject of an event, from any kind of record.
   struct Subject {
     uint32_t what;
     int32_t pid, tid, ppid;

@@ -356,7 +356,7 @@ TEST_F(EventBuilderTest, UnknownFieldsAreNull) {
   EXPECT_EQ(event.has, static_cast<uint64_t>(KNELL_HAS_STATUS));
 }
 
-// A listener named the process while it was dying, so the programs have not read its details.
+// A listener added the process while it was dying, so the programs have not read its details.
 TEST_F(EventBuilderTest, ReadsInProcWhatTheRecordLacks) {
   tree.add(50, {.ppid = 40, .start = 234, .comm = "dying", .uid = 1000});
   mark.uid = 1000;
@@ -431,7 +431,7 @@ TEST_F(EventBuilderTest, LevelsAreCopiedIntoTheBatch) {
                                                    .last_sender_pid = 7,
                                                    .last_sender_ppid = 8}));
   EXPECT_EQ(known.levels[1], (event::NamespacePids{.ns = 78, .pid = 9, .tid = 10}));
-  EXPECT_TRUE(kept.events[1].levels.empty()) << "of the event before";
+  EXPECT_TRUE(kept.events[1].levels.empty()) << "these levels belong to the event before";
   EXPECT_FALSE(kept.events[1].levels_known);
 }
 
@@ -481,12 +481,12 @@ TEST_F(EventBuilderTest, AnExitWithoutDetailsSaysWhetherTheyWereLost) {
   mark.uid = 0;
   const knell_event lost = exit_of_mark_alone();
   EXPECT_NE(lost.flags & KNELL_FLAG_DETAILS_LOST, 0U);
-  EXPECT_NE(lost.has & KNELL_HAS_UID, 0U) << "the mark has it";
+  EXPECT_NE(lost.has & KNELL_HAS_UID, 0U) << "the mark has the uid";
   EXPECT_EQ(lost.uid, 0U);
   EXPECT_EQ(std::string_view(lost.user.data, lost.user.size), "root");
   const knell_event before = exit_of_mark_alone(DetailsLost::kNo);
   EXPECT_EQ(before.flags & KNELL_FLAG_DETAILS_LOST, 0U);
-  EXPECT_EQ(exit_event().flags & KNELL_FLAG_DETAILS_LOST, 0U) << "its details came";
+  EXPECT_EQ(exit_event().flags & KNELL_FLAG_DETAILS_LOST, 0U) << "the details were received";
   builder.set_request({.details = KNELL_DETAILS_NAMES});
   EXPECT_NE(exit_of_mark_alone().flags & KNELL_FLAG_DETAILS_LOST, 0U);
   builder.set_request({.details = KNELL_DETAILS_STATUS, .owners = true});
@@ -514,7 +514,7 @@ TEST_F(EventBuilderTest, ReportsTheEndOfEachProcess) {
   levels = {{77, 1, 1, 0, 0, 0, 0, 0, 0, 0}};
   kept.shown = KNELL_EVENT_EXEC;
   add_exit();
-  ASSERT_EQ(kept.ended.size(), 1U) << "whether or not its exit is wanted";
+  ASSERT_EQ(kept.ended.size(), 1U) << "even if its exit is not wanted";
   EXPECT_EQ(kept.batch.size(), 0U);
   EXPECT_EQ(kept.ended[0].pid, 50);
   EXPECT_EQ(kept.ended[0].start, 234U);
@@ -555,7 +555,7 @@ TEST_F(RawEventBuilderTest, AForkIsAboutTheChild) {
   EXPECT_TRUE(kept.threads[0].levels_known);
   EXPECT_EQ(taken().levels.at(0),
             (event::NamespacePids{.ns = 77, .pid = 1, .tid = 1, .child_pid = 2, .child_tid = 3}))
-      << "the finished event has them as the record does";
+      << "the finished event has the levels of the record";
   const event::Raw inside = thread_event_inside();
   EXPECT_EQ(inside.pid, 2);
   EXPECT_EQ(inside.tid, 3);

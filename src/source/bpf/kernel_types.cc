@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The programs are compiled once and adapted to the kernel when they are loaded: libbpf searches
-// each structure that they use in the kernel's BTF, by its name, among some hundred thousand types.
-// With forty structures that took 30 ms, more than the verifier. So libbpf gets BTF with only the
-// types that have these names, which is a few percent of the whole, and what is inside of them:
-// access to a member goes through structures in structures, but ends at a pointer.
+// for each structure that they use in the kernel's BTF, by its name, among some hundred thousand
+// types. With forty structures that took 30 ms, longer than the verifier. So libbpf gets BTF with
+// only the types that have these names, and the types of their members, which is a few percent of
+// the whole. Types behind pointers are not needed, since an access to a member ends at a pointer.
 //
-// The numbers of types differ in this extract. Where a program passes a number to the kernel, it is
-// not libbpf that fills it in, but Programs: knell_type_ids, and the numbers of the tracepoints and
-// of bpf_rdonly_cast(), for which libbpf would read and search the kernel's BTF once more.
+// Types have other numbers in this extract. So numbers that a program passes to the kernel are set
+// by Programs and not by libbpf: knell_type_ids, and the numbers of the tracepoints and of
+// bpf_rdonly_cast(), for which libbpf would read and search the kernel's BTF again.
 #include "source/bpf/kernel_types.h"
 
 #include <elf.h>
@@ -29,7 +29,7 @@
 namespace knell::source {
 namespace {
 
-constexpr size_t kMostBytes = size_t{256} << 20;  // far above any kernel's
+constexpr size_t kMostBytes = size_t{256} << 20;  // far above the size in any kernel
 constexpr uint32_t kPointer = UINT32_MAX;         // stands for every pointer
 
 template <class T>
@@ -45,7 +45,7 @@ void put(std::string& out, const T& value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// The bytes that follow the btf_type; nullopt: the kind is unknown.
+// The number of bytes that follow the btf_type; nullopt: the kind is unknown.
 std::optional<size_t> bytes_behind(uint32_t kind, size_t members) {
   switch (kind) {
     case BTF_KIND_INT:
@@ -109,7 +109,7 @@ std::optional<Sections> sections_of(std::string_view btf) {
   return Sections{.types = *types, .texts = *texts};
 }
 
-// Calls visit(offset, head) for each type. False: malformed, or of an unknown kind.
+// Calls visit(offset, head) for each type. False: the BTF is malformed, or has an unknown kind.
 template <class F>
 bool for_each_type(std::string_view types, F visit) {
   for (size_t at = 0; at < types.size();) {
@@ -123,8 +123,8 @@ bool for_each_type(std::string_view types, F visit) {
   return true;
 }
 
-// A test that most names fail that are not wanted, by their first four bytes: much faster than to
-// find their end and to look them up.
+// A fast test of the first four bytes of a name, which most unwanted names fail. It is much faster
+// than finding the end of the name and looking it up.
 class FirstBytes {
  public:
   explicit FirstBytes(const std::vector<std::string_view>& names) {
@@ -141,7 +141,7 @@ class FirstBytes {
  private:
   static constexpr size_t kBytes = 4;
   static constexpr int kBits = 12;
-  // Of a shorter name the bytes up to its NUL count.
+  // Uses the first bytes of the name, up to its NUL.
   static size_t bit_of(const char* first) {
     uint32_t word = 0;
     for (size_t i = 0; i < kBytes && first[i] != '\0'; ++i)
@@ -239,7 +239,7 @@ Result<void> KernelTypes::parse(const std::vector<std::string_view>& names) {
   texts_ = sections->texts;
   for (const std::string_view name : names) found_[name];
   const FirstBytes wanted(names);
-  offsets_.reserve(types_.size() / 32);  // the mean is above that
+  offsets_.reserve(types_.size() / 32);  // the average type is larger than that
   offsets_.push_back(0);
   const bool whole = for_each_type(types_, [&](uint32_t offset, const btf_type& type) {
     const uint32_t kind = BTF_INFO_KIND(type.info);
@@ -250,7 +250,7 @@ Result<void> KernelTypes::parse(const std::vector<std::string_view>& names) {
     }
     offsets_.push_back(offset);
   });
-  if (!whole) return say(EBADMSG, "it has types of an unknown kind");
+  if (!whole) return say(EBADMSG, "BTF has types of an unknown kind");
   return {};
 }
 
@@ -303,7 +303,7 @@ std::optional<size_t> KernelTypes::parameters_of(std::string_view name) const {
 // ---------------------------------------------------------------------------------------
 // extracting
 
-// A type gets its new number when it is first referred to, and is written in this order.
+// Gives each type its new number at the first reference; types are written in this order.
 class KernelTypes::Cut {
  public:
   explicit Cut(const KernelTypes& from) : from_(from), texts_(1, '\0') {}
@@ -328,7 +328,7 @@ class KernelTypes::Cut {
   uint32_t number_of(uint32_t id) {
     const uint32_t kind = id == kPointer ? 0U : from_.at(id).kind();
     if (kind == BTF_KIND_PTR) id = kPointer;
-    // Nothing that a program reads is inside of these.
+    // Programs read nothing inside these types.
     if (id == 0 || kind == BTF_KIND_FUNC || kind == BTF_KIND_FUNC_PROTO) return 0;
     const auto [at, made] = numbers_.try_emplace(id, static_cast<uint32_t>(order_.size() + 1));
     if (made) order_.push_back(id);
@@ -366,7 +366,7 @@ class KernelTypes::Cut {
         head.type = number_of(head.type);
         break;
       default:
-        break;  // it is a size, or not used
+        break;  // this field is a size, or not used
     }
     put(types_, head);
     const auto rename = [&](auto& part) { part.name_off = text(part.name_off); };
@@ -393,7 +393,7 @@ class KernelTypes::Cut {
 
   const KernelTypes& from_;
   std::string types_, texts_;
-  std::vector<uint32_t> order_;  // numbers of the kernel; that of the first one here is 1
+  std::vector<uint32_t> order_;  // the kernel's numbers; the first element has number 1 here
   std::unordered_map<uint32_t, uint32_t> numbers_;
   std::unordered_map<std::string_view, uint32_t> places_;
 };

@@ -19,12 +19,12 @@ namespace knell::source {
 class KernelTypes {
  public:
   // The names of the structures, unions, enumerations and type definitions in the BTF of an object
-  // file, without the suffix of a variant (`name___variant`). They are valid as long as `elf`.
-  // Empty: it has none, or it is malformed.
+  // file, without the suffix of a variant (`name___variant`). They point into `elf`. Empty: the
+  // file has no BTF, or is malformed.
   static std::vector<std::string_view> names_in(std::string_view elf);
 
-  // Reads the file `path` and finds the types with these names. Errors: EBADMSG it is malformed, or
-  // has types that this version does not know; those of open(2), read(2).
+  // Reads the file `path` and finds the types with these names. Errors: EBADMSG the file is
+  // malformed, or has types that this version does not know; those of open(2), read(2).
   static Result<KernelTypes> read(const char* path, const std::vector<std::string_view>& names);
   KernelTypes(KernelTypes&& other) noexcept;
   KernelTypes& operator=(KernelTypes&&) = delete;
@@ -38,8 +38,8 @@ class KernelTypes {
   // The number of parameters of the function that this type definition, which must be one of the
   // names, points to; nullopt: there is none.
   std::optional<size_t> parameters_of(std::string_view name) const;
-  // BTF of the types with the names that read() got, and of those that are inside of them; pointers
-  // in them point to void. The types have other numbers there.
+  // BTF of the types with the names that were passed to read(), and of the types of their members;
+  // pointers in them point to void. The types have other numbers there.
   std::string cut() const;
 
  private:
@@ -56,7 +56,7 @@ class KernelTypes {
   size_t size_ = 0;
 
   std::string_view types_, texts_;
-  std::vector<uint32_t> offsets_;  // in types_, of each type; that of type 0 is not used
+  std::vector<uint32_t> offsets_;  // offset of each type in types_; that of type 0 is not used
   std::unordered_map<std::string_view, std::vector<uint32_t>> found_;
 };
 

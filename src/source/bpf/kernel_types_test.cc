@@ -29,7 +29,7 @@ Btf parsed(const std::string& bytes) {
   return Btf(btf__new(bytes.data(), static_cast<__u32>(bytes.size())));
 }
 
-// A file with this content, by its path.
+// A temporary file with this content.
 class File {
  public:
   explicit File(std::string_view bytes) : fd_(::memfd_create("btf", MFD_CLOEXEC)) {
@@ -117,7 +117,7 @@ TEST(KernelTypes, AnExtractHasWhatIsInsideOfTheTypesAndNothingBehindPointers) {
   EXPECT_EQ(btf_member_bitfield_size(either, 0), 3U);
 }
 
-// Each type of the extract is as in the kernel, with its members at the same places.
+// Each type of the extract must equal the kernel's type, with its members at the same offsets.
 TEST(KernelTypes, AnExtractOfTheKernelIsAsLibbpfReadsIt) {
   const Btf whole(btf__parse(kVmlinux, nullptr));
   if (whole == nullptr) GTEST_SKIP() << "the kernel does not describe its types";

@@ -30,7 +30,7 @@ uint64_t fnv(const std::string& text) {
   return hash;
 }
 
-// A knelld that is upgraded mixes the programs of two versions with one KNELL_LAYOUT.
+// After an upgrade, knelld mixes the programs of two versions with the same KNELL_LAYOUT.
 TEST(Layout, HasAnotherNumberWhenTheFormatsChange) {
   static_assert(KNELL_LAYOUT == 1);
   EXPECT_EQ(fnv(code_of("record.h") + code_of("maps.bpf.inc")), 0x35c840ef471e97d5U)

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 
 // The programs. Programs::prepare() makes tp_btf programs of those in sections knell_tp/NAME, and a
-// socket filter of that in knell_filter. Each is attached only while events of its types are
-// wanted. So the first thing each program does is to test whether this event is wanted.
+// socket filter of the one in knell_filter. Each program is attached only while events of its types
+// are wanted. So a program first tests whether the event is wanted.
 //
-// An exit takes two records. on_exit() runs when the last thread of a process begins to exit. All
-// details can still be read then, but the process still has its memory, its files and its locks. It
-// sends the details. on_signal() runs when the process has released all these and sends its parent
-// the signal of its exit. It sends the mark, and the reader reports the exit when the mark comes. A
-// mark alone is enough for an exit without details. If no signal will be sent, the details have the
-// flag NO_MARK, and the reader finds out by itself when the process has ended.
+// An exit takes two records. on_exit() runs when the last thread of a process begins to exit, and
+// sends the details. They can still be read then, but the process still has its memory, its files
+// and its locks. on_signal() runs when the process has released all these and sends its parent the
+// signal of its exit. It sends the mark, and the reader reports the exit when it receives the mark.
+// For an exit without details, the mark is enough. If no signal will be sent, the details have the
+// flag NO_MARK, and the reader checks when the process has ended.
 #include "details.bpf.inc"
 #include "interest.bpf.inc"
 #include "levels.bpf.inc"
@@ -60,8 +60,8 @@ static __always_inline void fill_mark(struct knell_mark* mark, struct task_struc
   mark->head.stamp_ns = bpf_ktime_get_ns();
 }
 
-// For a mark that does not fit into the ring of exits: uses the reserve, else the map `unsent`,
-// else counts the exit as lost.
+// Stores a mark that does not fit in the ring of exits: uses the reserve, otherwise the map
+// `unsent`, otherwise counts the exit as lost.
 static __always_inline void reserve_mark(struct knell_mark* mark) {
   mark->head.stamp_ns = bpf_ktime_get_ns();
   if (bpf_ringbuf_output(&reserve, mark, sizeof *mark, 0) == 0) return;
@@ -71,7 +71,7 @@ static __always_inline void reserve_mark(struct knell_mark* mark) {
   __sync_fetch_and_add(kept ? &losses.unsent : &losses.exits, 1);
 }
 
-// Whether the signal on which the mark is sent may never come, although the parent does not ignore
+// Whether the signal on which the mark is sent may be missing, although the parent does not ignore
 // it now: the exit signal is not SIGCHLD; or the process is in a pid namespace, whose first process
 // ignores SIGCHLD at its end; or a tracer reaps a thread; or the parent dies too, and the next
 // parent may ignore SIGCHLD.
@@ -83,20 +83,20 @@ static __always_inline bool mark_uncertain(struct task_struct* leader,
          (parent->signal->flags & SIGNAL_GROUP_EXIT) != 0;
 }
 
-// Whether the reader has read everything, so that it is asleep or about to sleep.
+// Whether the reader has read all records, so that it sleeps or is about to sleep.
 static __always_inline bool reader_waits(void) {
   return bpf_ringbuf_query(&exits, BPF_RB_AVAIL_DATA) == 0;
 }
 
-// Wakes a reader that waits, by an empty record that it skips. To wake up takes about as long as a
-// process takes from here until its mark, so the reader is awake when the mark comes.
+// Wakes a waiting reader by an empty record, which the reader skips. A wakeup takes about as long
+// as a process needs from here until its mark, so the reader is awake when the mark is sent.
 static __always_inline void wake_reader(void) {
   void* nothing = bpf_ringbuf_reserve(&exits, sizeof(__u64), 0);
   if (nothing) bpf_ringbuf_discard(nothing, 0);
 }
 
 // Whether a pid namespace seems to end: the parent was killed. If the parent dies first, its child
-// goes to the first process of the namespace, and is reaped without a signal.
+// gets the first process of the namespace as parent, and is reaped without a signal.
 static __always_inline bool ends_with_namespace(struct task_struct* leader,
                                                 const struct task_struct* parent) {
   return plainly(leader)->thread_pid->level != 0 &&
@@ -125,8 +125,8 @@ int on_exit(__u64* ctx) {
        listener->sighand->action[SIGCHLD_NUMBER - 1].sa.sa_handler == (void*)1);  // SIG_IGN
   if (silent) forget_roots(tgid, bits);
   if (settings.raw) return 0;
-  // If no names are wanted, the mark is enough. But if the mark may not come, the details are sent,
-  // and the reader makes the exit of them.
+  // If no names are wanted, the mark is enough. But if there may be no mark, the details are sent,
+  // and the reader makes the exit from them.
   const bool mark_only = !settings.names && !silent && !mark_uncertain(leader, task, listener);
   if (mark_only && !reader_waits()) return 0;
   if (!wants_exit(status) || !wants_process(leader, who.cred->uid.val, bits)) return 0;
@@ -147,7 +147,7 @@ int on_exit(__u64* ctx) {
   tail = add_levels(scratch, &who, leader, tail);
   if (send(&exits, scratch, tail, losses.exits) == 0) return 0;
   if (!silent && !mark_uncertain(leader, task, listener)) return 0;
-  // The ring is full, and perhaps no mark will come: send a mark to the reserve.
+  // The ring is full, and there may be no mark later: store a mark in the reserve.
   struct knell_mark mark;
   fill_mark(&mark, leader, who.parent, process->uid, process->status, process->roots);
   mark.head.flags = KNELL_RECORD_NO_MARK;
@@ -179,8 +179,8 @@ int on_thread_exit(__u64* ctx) {
 }
 
 // Called when the dying process sends its parent the signal of its exit. A dying process also sends
-// other signals, and the notices of its zombie children to their new parent; it is not a zombie
-// itself yet then, so on_signal() can distinguish them.
+// other signals, and notifies the new parents of its zombie children. At that time it is not a
+// zombie itself, so on_signal() can distinguish them.
 static __always_inline void on_exit_signal(struct task_struct* leader,
                                            const struct signal_struct* signal) {
   const int status = status_of(leader, signal);
@@ -211,7 +211,8 @@ int on_signal(__u64* ctx) {
   // Idle tasks have no live thread in their group either.
   if (group->live.counter == 0) {
     struct task_struct* leader = plainly(current)->group_leader;
-    // A tracer gets SIGCHLD whatever the exit signal is, and so does a parent that has exec'ed.
+    // A tracer always gets SIGCHLD, independent of the exit signal, and so does a parent that has
+    // exec'ed.
     if ((signal == leader->exit_signal || signal == SIGCHLD_NUMBER) &&
         leader->exit_state == EXIT_ZOMBIE && task == leader->parent)
       on_exit_signal(leader, group);
@@ -247,7 +248,7 @@ int on_fork(__u64* ctx) {
   struct task_struct* parent = child->real_parent->group_leader;
   struct knell_who who = find(parent);
   __u64 bits = roots_of(parent->tgid);
-  // With CLONE_PARENT the child is a sibling of its creator, and is under the same roots as it.
+  // With CLONE_PARENT the child is a sibling of its creator, and is under the same roots.
   if (process && creator->tgid != parent->tgid) bits |= roots_of(creator->tgid);
   if (process && settings.roots) {
     const __s32 tgid = child->tgid;
@@ -361,8 +362,8 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
   }
   if (bytes <= 1 || bytes >= KNELL_ARGS_MOST) return;
   if (settings.some_cgroups_paths && !record->parent && bytes <= KNELL_CGROUP_MOST) {
-    // This runs before any process can be in the new cgroup. The bytes behind the path must be
-    // zero, as in the key of the map.
+    // This runs before any process can be in the new cgroup. The bytes after the path must be zero,
+    // as in the key of the map.
     char* key = scratch->tail;
     __builtin_memset(key, 0, KNELL_CGROUP_MOST);
     bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, path);
@@ -402,9 +403,9 @@ int on_rename_cgroup(__u64* ctx) {
 }
 
 // The event types of the connector. A connector socket is opened for these only, and on_connector()
-// is its filter program. The kernel runs it when the event is made, mostly in the process that the
-// event is about, so the details are those of that moment. It drops every datagram, since the ring
-// has the event. This is the part of a datagram that it reads, from offset 36 on.
+// is its filter program. The kernel runs the filter when the event is created, usually in the
+// subject of the event, so the details are current. The filter drops every datagram, since the ring
+// has the event. This struct is the part of a datagram that the filter reads, from offset 36 on.
 struct knell_datagram {
   __u32 what, cpu, stamp[2];
   __s32 tid, pid;
@@ -442,8 +443,8 @@ static __always_inline void report_change(const struct knell_datagram* datagram)
 }
 
 // The address of the task with this tid in the initial pid namespace; 0: not found. The namespace
-// has its struct pids in a tree with 64 branches a node. A pointer to a node has 2 in its lowest
-// bits.
+// has its struct pids in a tree with 64 branches a node. The lowest bits of a pointer to a node are
+// 2.
 static __always_inline __u64 task_with(__s32 tid) {
   const __u64 ours = pid_of(bpf_get_current_task_btf());
   const struct pid_namespace* ns = BPF_CORE_READ(upid_at(ours, 0), ns);
@@ -465,8 +466,8 @@ static __always_inline __u64 task_with(__s32 tid) {
   return BPF_CORE_READ((const struct task_struct*)task, pid) == tid ? task : 0;
 }
 
-// Reports a ptrace event: the running process is the tracer, not the traced process. So everything
-// is read by addresses, and the details that need the memory of the traced process are missing.
+// Reports a ptrace event: the running process is the tracer, not the traced process. So all fields
+// are read by address, and the details in the memory of the traced process are missing.
 static __always_inline void report_ptrace(const struct knell_datagram* datagram) {
   struct knell_scratch* scratch = scratch_here();
   if (!scratch) return;

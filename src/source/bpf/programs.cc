@@ -31,10 +31,10 @@ namespace {
 constexpr char kTypes[] = "/sys/kernel/btf/vmlinux";
 constexpr size_t kMostLog = 256 * 1024;
 
-// Where the calling thread keeps messages of libbpf; nullptr: it drops them.
+// Where the calling thread collects messages of libbpf; nullptr: messages are dropped.
 thread_local constinit std::string* log_of_thread = nullptr;
 
-// Keeps the messages of this thread while it exists.
+// Collects the messages of this thread while it exists.
 class KeepLog {
  public:
   explicit KeepLog(std::string& log) { log_of_thread = &log; }
@@ -149,8 +149,8 @@ constexpr auto kNotPolled = handover::Keeper::Poll::kNo;
 // How long a start waits for a slow keeper; chosen, not measured
 constexpr int kMostWaitMs = 5000;
 
-// Of the object. It changes with the code of the programs, the formats of records and maps do not
-// need to.
+// A hash of the object. It changes with the code of the programs, even if the formats of records
+// and maps stay the same.
 uint64_t hash_of(const knell_programs& skeleton) {
   const auto* bytes = static_cast<const unsigned char*>(skeleton.skeleton->data);
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
@@ -166,7 +166,7 @@ bool is_dying_readable(const KernelTypes& kernel, const Programs::Options& optio
          !options.older_kernel_for_testing;
 }
 
-// What is set in an object before its maps are created or taken over.
+// Sets the constants of an object before its maps are created or taken over.
 void configure(knell_programs& object, const KernelTypes& kernel,
                const Programs::Options& options) {
   object.rodata->dying_readable = static_cast<__u32>(is_dying_readable(kernel, options));
@@ -186,16 +186,16 @@ void configure(knell_programs& object, const KernelTypes& kernel,
 
 // ------------------------------------------------------------------------------------- libbpf
 
-// Collects the messages of libbpf, so that it prints nothing. libbpf changes one limit of this
-// process: it raises that of locked memory, before Linux 5.11 only, and ignores a failure.
+// Collects the messages of libbpf, so that libbpf prints nothing. libbpf changes one limit of this
+// process: before Linux 5.11 it raises the limit of locked memory, and ignores a failure.
 //
 // libbpf reads and searches all types of the kernel for the numbers of tracepoints and functions,
-// which takes longer than all else that it does. We have these numbers, so the programs have
-// sections of our own, and as long as libbpf does not know that they are tracing programs, it does
-// not read the types.
+// which takes longer than the rest of its work. We have these numbers. So the programs are in
+// sections of our own: then libbpf does not know that they are tracing programs, and does not read
+// the types.
 //
-// They are registered only while programs are loaded: a process may have two copies of this
-// library, and libbpf calls the function of the first that registered a section.
+// The sections are registered only while programs are loaded: a process may have two copies of this
+// library, and libbpf calls the function of the copy that registered a section first.
 class Programs::Sections {
  public:
   Sections() : lock_(mutex()) {
@@ -203,7 +203,8 @@ class Programs::Sections {
     libbpf_prog_handler_opts options{};
     options.sz = sizeof options;
     options.prog_prepare_load_fn = prepare;
-    // libbpf 1.1 uses freed memory after the last section is unregistered: one always stays.
+    // libbpf 1.1 uses freed memory after the last section is unregistered, so one always stays
+    // registered.
     [[maybe_unused]] static const int kept =
         libbpf_register_prog_handler("knell_unused", BPF_PROG_TYPE_UNSPEC, {}, nullptr);
     tracepoint_ = libbpf_register_prog_handler(kTracepointSection, BPF_PROG_TYPE_RAW_TRACEPOINT,
@@ -229,7 +230,7 @@ class Programs::Sections {
 
 namespace {
 
-// Fills in the number of the kernel's function in the calls that stand for it.
+// Sets the number of the kernel's function in the calls with KNELL_CAST_CALL.
 int fill_in_casts(bpf_program* program, uint32_t cast) {
   const bpf_insn* first = bpf_program__insns(program);
   std::vector<bpf_insn> all(first, first + bpf_program__insn_cnt(program));
@@ -245,14 +246,15 @@ int fill_in_casts(bpf_program* program, uint32_t cast) {
   return any ? bpf_program__set_insns(program, all.data(), all.size()) : 0;
 }
 
-// The numbers for the programs that the calling thread loads.
+// The numbers for the programs that the calling thread is loading.
 thread_local constinit const void* numbers_of_thread = nullptr;
 
 }  // namespace
 
 // Called by libbpf before it loads a program.
 int Programs::prepare(bpf_program* program, bpf_prog_load_opts* options, long) {
-  // It is null only if libbpf calls another copy of this library, which loads at the same time.
+  // It is null only if libbpf calls the wrong one of two copies of this library, which load at the
+  // same time.
   if (numbers_of_thread == nullptr) return -ESRCH;
   const auto& numbers = *static_cast<const KernelNumbers*>(numbers_of_thread);
   try {
@@ -349,8 +351,8 @@ Result<void> Programs::load_more(Set programs) {
   return loaded;
 }
 
-// Makes another object use the maps of the first one. It creates those that the first one has not:
-// the constants, if the programs are of another version than those that were taken over.
+// Makes another object use the maps of the first one. Creates the maps that the first one does not
+// have: the constants, if the programs that were taken over are of another version.
 Result<void> Programs::share_maps(knell_programs& with) {
   const bpf_object* first = maps().obj;
   bpf_map *of = nullptr, *map = nullptr;
@@ -372,7 +374,7 @@ Result<void> Programs::share_maps(knell_programs& with) {
   return {};
 }
 
-// The constants that an object created are those of all that are loaded after it.
+// The constants of this object are used by all objects that are loaded after it.
 void Programs::keep_constants(const knell_programs& of) {
   bpf_map* ours = maps().maps.rodata;
   if (of.obj == maps().obj || bpf_map__fd(ours) >= 0) return;
@@ -382,12 +384,12 @@ void Programs::keep_constants(const knell_programs& of) {
 
 // ------------------------------------------------------------------------------ taken over
 
-// How the names of all descriptors begin that this version can take over.
+// The prefix of the names of all descriptors that this version can take over.
 std::string Programs::layout_prefix() const {
   return std::string(kStored) + std::to_string(KNELL_LAYOUT) + '.';
 }
 
-// m: map, c: constants, p: program, e: program that enters it, l: link of the latter.
+// m: map, c: constants, p: program, e: entry of a program, l: link of an entry.
 std::string Programs::name_of(char kind, const std::string& what) const {
   const bool of_version = kind == 'p' || kind == 'c';
   return layout_prefix() + (of_version ? version_prefix(hash_) : "") + kind + '.' + what;
@@ -417,7 +419,7 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
   configure(programs.maps(), kernel, options);
   programs.hash_ = hash_of(programs.maps());
   if (keeper.names(programs.name_of('m', "")).empty())
-    return stale("they are of a version with another layout");
+    return stale("they are from a version with another layout");
   KNELL_TRY(programs.adopt_maps(options));
   KNELL_ASSIGN(const auto stored, programs.take_programs());
   for (size_t i = 0; i < kPrograms; i++)
@@ -427,7 +429,7 @@ Result<Programs> Programs::adopt(const Options& options, Set needed, Set attache
   return programs;
 }
 
-// Opens another object, of which only `programs` will be loaded.
+// Opens another object, from which only `programs` will be loaded.
 Result<Programs::Object*> Programs::open_object(Set programs, const std::string& log) {
   const std::string types = "/proc/self/fd/" + std::to_string(types_.get());
   bpf_object_open_opts options{};
@@ -497,7 +499,7 @@ int Programs::find_entry(Program program) const {
   return -1;
 }
 
-// The entry goes on with our program from here on.
+// From here on the entry calls our program.
 Result<void> Programs::enter(Program program) {
   const bpf_map* map = entry_map(maps(), program);
   if (map == nullptr) return {};
@@ -517,7 +519,7 @@ Result<void> Programs::attach(Program program, bool on) {
     if (keeper_ != nullptr) detached = std::move(given_up);
     return {};
   }
-  // The keeper has this link, so the program is attached still and cannot be attached twice.
+  // The keeper has this link, so the program is still attached and cannot be attached twice.
   if (detached) {
     link = std::move(detached);
     return {};
@@ -525,7 +527,7 @@ Result<void> Programs::attach(Program program, bool on) {
   KNELL_TRY(load_more({program}));
   const int attached = keeper_ != nullptr ? find_entry(program) : find(program);
   link.reset(bpf_raw_tracepoint_open(nullptr, attached));
-  // The earlier process has detached it, and the keeper has not closed the link yet.
+  // The earlier process has detached the program, and the keeper has not closed the link yet.
   for (int ms = 0; !link && errno == EEXIST && adopting_ && ms < kMostWaitMs; ++ms) {
     ::usleep(1000);
     link.reset(bpf_raw_tracepoint_open(nullptr, attached));

@@ -18,7 +18,7 @@
 #include "source/bpf/record.h"
 
 struct bpf_prog_load_opts;
-struct knell_programs;  // of the skeleton
+struct knell_programs;  // of the generated skeleton
 struct bpf_map;
 struct bpf_program;
 
@@ -26,7 +26,7 @@ namespace knell::source {
 
 class KernelTypes;
 
-// The programs and maps in the kernel. They stay loaded as long as this object lives; each program
+// The programs and maps in the kernel. They stay loaded as long as this object exists; each program
 // is loaded and attached on demand, since the verifier takes milliseconds for each. Not
 // thread-safe.
 class Programs {
@@ -68,7 +68,7 @@ class Programs {
     size_t unsent_exits = KNELL_MOST_UNSENT;  // size of the map `unsent`
     // The hierarchy whose cgroups are reported; 0: version 2
     int32_t hierarchy = 0;
-    bool older_kernel_for_testing = false;  // act as if dying processes could not be read
+    bool older_kernel_for_testing = false;  // as if dying processes could not be read
     handover::Keeper* keeper = nullptr;     // stores the descriptors; see adopt()
   };
 
@@ -79,24 +79,24 @@ class Programs {
   // Takes over the programs and maps that an earlier process stored with `options.keeper`. All or
   // nothing: `needed` must be loaded, and `attached` must be attached. Programs of another version
   // with the same KNELL_LAYOUT are replaced, each in one step, which needs the capabilities of
-  // load(); else none is needed. Errors: ENOENT nothing is stored; ESTALE what is stored is
-  // incomplete, foreign or of another layout, or its programs do not run any more, with an
-  // explanation; those of load(). The caller then drops it; see kStored.
+  // load(); otherwise no capability is needed. Errors, with an explanation: ENOENT nothing is
+  // stored; ESTALE the stored programs are incomplete, foreign, of another layout, or do not run
+  // any more; those of load(). The caller then removes them from the keeper; see kStored.
   static Result<Programs> adopt(const Options& options, Set needed, Set attached);
-  static constexpr std::string_view kStored = "bpf.";  // how the names of descriptors begin
-  // Loads more programs; does nothing about those that are loaded already. Errors: as load().
+  static constexpr std::string_view kStored = "bpf.";  // prefix of the names of descriptors
+  // Loads more programs, except those that are already loaded. Errors: as load().
   [[nodiscard]] Result<void> load_more(Set programs);
   Programs(Programs&& other) noexcept;
   Programs& operator=(Programs&&) = delete;
   ~Programs();
 
-  // Attaches (on) or detaches a program; does nothing if it is so already. Loads it first if it is
-  // not loaded. Errors: also EAGAIN it was detached a moment ago, and the keeper has its link
-  // still; after adopt(), up to the first forget_detached(), this waits for the keeper.
+  // Attaches (on) or detaches a program, unless it is already so. Loads it first if necessary.
+  // Errors: also EAGAIN it was just detached, and the keeper still has its link; after adopt(), up
+  // to the first forget_detached(), this waits for the keeper.
   [[nodiscard]] Result<void> attach(Program program, bool on);
   Set attached() const;
-  // Removes the detached programs from the store, which detaches them if there is a keeper:
-  // attached() is committed. A process that finds fewer attached than that does not take them over.
+  // Removes the detached programs from the keeper, which detaches them. Call when attached() is
+  // committed: a process that finds fewer programs attached does not take them over.
   void forget_detached();
   // Whether adopt() replaced programs of another version.
   bool upgraded() const { return upgraded_; }
@@ -110,7 +110,7 @@ class Programs {
     int exits, others, reserve;
   };
   RingFds rings() const;
-  // The processes that are wanted by their pid: one bit a pid, KNELL_PID_WORDS words.
+  // The processes that are wanted by pid: one bit a pid, KNELL_PID_WORDS words.
   std::atomic<uint64_t>* pids() const { return pids_; }
   // Descriptors of the maps of this name.
   int uids() const;
@@ -124,17 +124,17 @@ class Programs {
   int32_t hierarchy() const;
 
  private:
-  // The object that libbpf loads. Programs that are loaded later are in an object of their own,
-  // which has the maps of the first one.
+  // An object that libbpf has loaded. Programs that are loaded later are in an object of their own,
+  // which uses the maps of the first one.
   struct Object {
     knell_programs* skeleton;
     Set programs;
   };
 
-  // Numbers in the types of the kernel that runs; 0: it has none.
+  // Numbers (BTF ids) of types in the running kernel; 0: the kernel does not have the type.
   struct KernelNumbers {
     uint32_t cast = 0;                    // of bpf_rdonly_cast()
-    std::vector<uint32_t> tracepoints{};  // in the order of their names
+    std::vector<uint32_t> tracepoints{};  // in alphabetical order of the names
   };
 
   Programs() = default;
@@ -144,7 +144,7 @@ class Programs {
   Result<Object*> open_object(Set programs, const std::string& log);
   Result<void> load_object(Object& object, const std::string& log);
   Result<void> map_pids();
-  // A program of any version, or constants.
+  // A stored program of any version, or its constants.
   struct StoredProgram {
     std::string stored_as, name;
     uint32_t id = 0;
@@ -172,14 +172,14 @@ class Programs {
   KernelNumbers numbers_;
   UniqueFd types_;  // a file with the types that the programs use, for libbpf
   std::array<UniqueFd, kPrograms> links_{};
-  // Programs that an earlier process loaded, and those that enter them; see KNELL_ENTRY.
+  // Programs that an earlier process loaded, and their entries; see KNELL_ENTRY.
   std::array<UniqueFd, kPrograms> adopted_{}, adopted_entries_{};
   bool upgraded_ = false;
   bool adopting_ = false;                       // until forget_detached(): attach() may wait
   std::array<UniqueFd, kPrograms> detached_{};  // links that the keeper has; see forget_detached()
   handover::Keeper* keeper_ = nullptr;  // nullptr: the programs are attached without entries
-  uint64_t hash_ = 0;                   // of the object
-  void* adopted_bss_ = nullptr;  // mapped; the memory of the programs that libbpf did not map
+  uint64_t hash_ = 0;                   // hash of the object
+  void* adopted_bss_ = nullptr;  // mapped memory of adopted programs, which libbpf did not map
   std::atomic<uint64_t>* pids_ = nullptr;  // shared with the kernel
 };
 

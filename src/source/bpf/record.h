@@ -1,39 +1,38 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0 OR BSD-2-Clause OR GPL-2.0-only
 
-// The records that the programs send through the rings, the losses they count, and their settings:
-// shared by the programs (C) and their reader (C++). Both are built together, so this may change
-// freely; see KNELL_LAYOUT.
+// The records that the programs send through the rings, their counters of lost records, and their
+// settings: shared by the programs (C) and their reader (C++). Both are built together, so they may
+// change freely, but see KNELL_LAYOUT.
 #pragma once
 
 #include <linux/types.h>
 
-// The number of the formats that a knelld takes over from one of another version: what is in this
-// file and in maps.bpf.inc, and what the programs and the reader mean by it. With the same number,
-// the programs of the new version go on with the maps of the old ones, and no event is lost. To be
-// raised whenever the old programs could not be mixed with the new reader, or the new programs with
-// what is in the maps, and when there is another KNELL_ENTRY: layout_test.cc fails when these files
-// change.
+// The version of the formats in this file and in maps.bpf.inc, including their meaning. A knelld
+// takes over the programs and maps of another version only if this number is the same: then its
+// programs continue with the old maps, and no event is lost. Raise the number if old programs
+// cannot be used with the new reader, if new programs cannot use the content of the old maps, and
+// when the set of KNELL_ENTRY changes. layout_test.cc fails when these files change.
 enum { KNELL_LAYOUT = 1 };
 
 enum knell_record_kind {
   KNELL_RECORD_DETAILS = 1,  // a process begins to exit: knell_process; the exit is reported later,
-                             // when its mark comes
+                             // when its mark is received
   KNELL_RECORD_MARK = 2,     // the process has ended: knell_mark
   KNELL_RECORD_FORK = 3,     // this and the next ones up to CGROUP: knell_process
   KNELL_RECORD_EXEC = 4,
   KNELL_RECORD_COMM = 5,
-  KNELL_RECORD_THREAD_EXIT = 6,  // raw level: reported at once
+  KNELL_RECORD_THREAD_EXIT = 6,  // raw level: reported immediately
   KNELL_RECORD_CGROUP = 7,       // knell_cgroup
   KNELL_RECORD_CHANGE = 8        // knell_process: an event of the connector, see on_connector()
 };
 
 enum knell_record_flag {
   KNELL_RECORD_ARGS = 1,       // the args are known
-  KNELL_RECORD_ARGS_CUT = 2,   // the args were longer than the record has them
-  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: probably none will come
+  KNELL_RECORD_ARGS_CUT = 2,   // the args were too long for the record
+  KNELL_RECORD_NO_MARK = 4,    // do not wait for a mark: there will probably be none
   KNELL_RECORD_NAMED = 8,      // comm, ids and cgroup are filled in
-  KNELL_RECORD_RELEASED = 16,  // a knell_mark that the reader made, since it found the process dead
+  KNELL_RECORD_RELEASED = 16,  // a knell_mark that the reader made, since the process is dead
   KNELL_RECORD_LEVELS = 32,    // the levels are known; there may be none
   KNELL_RECORD_BIRTH = 64,     // a fork that is sent only because its child is in a pid namespace
   // an exit record with a knell_sender: the sender of the signal that ended the process
@@ -73,7 +72,7 @@ enum {
 
 struct knell_record {
   __u64 stamp_ns;  // CLOCK_MONOTONIC
-  __u64 lost;      // how many records of its class (exits, or all others) were lost so far
+  __u64 lost;      // number of records of its class (exits, or all others) lost so far
   __u32 kind;
   __u32 flags;
 };
@@ -85,7 +84,7 @@ struct knell_mark {
   __u32 uid, pad;
 };
 
-// Names a process for ever.
+// Identifies a process, even if its pid is reused.
 struct knell_life {
   __s32 pid;
   __u32 pad;
@@ -101,9 +100,9 @@ struct knell_process {
   __u32 uid, gid;
   __u32 tty, pad;  // tty: as tty_nr of /proc/PID/stat
   char comm[KNELL_COMM_BYTES], parent_comm[KNELL_COMM_BYTES], new_comm[KNELL_COMM_BYTES];
-  // Behind this struct follow, in this order: the args, the three paths (the names from the last to
-  // the first, each with its NUL), a knell_sender for KILLER and one for LAST_SENDER if the flags
-  // say so, and `levels` times a knell_numbers.
+  // This struct is followed by, in this order: the args, the three paths (the names from the last
+  // to the first, each with its NUL), a knell_sender for KILLER and one for LAST_SENDER if the
+  // flags are set, and `levels` times a knell_numbers.
   __u32 args_bytes, exe_bytes, cwd_bytes, memory_cgroup_bytes, levels;
   __u32 what, change[2];  // CHANGE: a KNELL_EVENT_*, and the two values of this type
 };
@@ -138,33 +137,33 @@ struct knell_stored_exec {
   char exe[KNELL_STORED_PATH];
 };
 
-// The settings of the programs. The reader changes them while the programs run.
-// The number of the helper that stands for bpf_rdonly_cast() in the object; see details.bpf.inc
+// The number of the helper call that is replaced by bpf_rdonly_cast(); see details.bpf.inc
 enum { KNELL_CAST_CALL = 0x7fff0001 };
 
-// The numbers of types in the BTF of the kernel that runs. KNELL_TYPE_IDS(X): X(member) for each.
+// The numbers (BTF ids) of types in the running kernel. KNELL_TYPE_IDS(X): X(member) for each.
 #define KNELL_TYPE_IDS(X) X(task_struct) X(cgroup) X(dentry) X(mount) X(vfsmount)
 #define KNELL_TYPE_ID(type) __u32 type;
 struct knell_type_ids {
   KNELL_TYPE_IDS(KNELL_TYPE_ID)
 };
 
+// The settings of the programs. The reader changes them while the programs run.
 struct knell_settings {
   __u32 mask;            // the wanted KNELL_EVENT_*
   __u32 names, full;     // which details to send
   __u64 names_since_ns;  // CLOCK_MONOTONIC; the senders of earlier signals are unknown
   __u32 raw;             // the level
-  // Only the processes in the map of that name are wanted. With some_cgroups_paths, each new cgroup
-  // is looked up in the map cgroup_paths.
+  // Only the processes in the map with that name are wanted. With some_cgroups_paths, each new
+  // cgroup is looked up in the map cgroup_paths.
   __u32 some_pids, some_uids, some_cgroups, some_cgroups_paths;
   __u32 namespaces;         // send the levels, and every birth in a pid namespace
   __u32 roots, only_under;  // maintain the map of roots; only the processes in it are wanted
   __u32 args_bytes;
 };
 
-// How many records were lost because a ring was full.
+// The number of records that were lost because a ring was full.
 struct knell_losses {
   __u64 exits, forks, execs, comms, changes;
   __u64 births;  // forks with KNELL_RECORD_BIRTH
-  __u64 unsent;  // no loss: how many exits were put into the map `unsent`, rising
+  __u64 unsent;  // not a loss: the number of exits that were put into the map `unsent`
 };

@@ -14,18 +14,18 @@
 
 // The kernel's side of the protocol (Documentation/bpf/ringbuf.rst): a writer sets the BUSY bit in
 // the header of its record and moves the producer's position past the record. When the record is
-// complete it clears the bit, and then notifies the reader if the consumer's position is at this
-// record. So the reader works like this:
+// complete the writer clears the bit, and then notifies the reader if the consumer's position is at
+// this record. The reader works like this:
 //   - It loads the producer's position with acquire, and then each header, until BUSY is clear.
 //   - It stores the consumer's position with release, when it no longer reads below that position.
 //   - Before it sleeps, it stores its position, executes a full fence, and checks that the position
 //     of the producer is the same. A writer that comes later sees the stored position and notifies.
-// While a record is BUSY its room is taken, so the positions differ and the reader does not sleep.
+// While a record is BUSY its room is used, so the positions differ and the reader does not sleep.
 //
-// The kernel offers the data twice in a row, so that a record that crosses the end is in one piece.
-// But all pages of a mapping are resident from the start, so the second one is not mapped, and such
-// a record is copied. There is at most one at a time: the kernel does not write a second one before
-// the first was released.
+// The kernel maps the data twice in a row, so that a record that crosses the end is contiguous. But
+// all pages of a mapping are resident from the start, so the second copy is not mapped here, and
+// such a record is copied. There is at most one at a time: the kernel does not write a second one
+// before the first one was released.
 namespace knell::source {
 namespace {
 
@@ -41,7 +41,7 @@ uint32_t header_at(const char* at) {
   return __atomic_load_n(reinterpret_cast<const uint32_t*>(at), __ATOMIC_ACQUIRE);
 }
 
-// The header, after waiting a bounded time for the record to be complete.
+// Returns the header, after a bounded wait for the record to be complete.
 uint32_t wait_for_header(const char* at) {
   uint32_t header = header_at(at);
   for (int i = 0; (header & BPF_RINGBUF_BUSY_BIT) != 0 && i < kSpins + kYields; i++) {
@@ -144,7 +144,7 @@ bool Ring::seek(uint64_t position) {
   return true;
 }
 
-// The bytes that are taken. Only release() makes it less.
+// The number of used bytes. Only release() reduces it.
 uint64_t Ring::filled() const { return __atomic_load_n(producer_, __ATOMIC_ACQUIRE) - *consumer_; }
 
 bool Ring::may_have_refused(size_t size) const {

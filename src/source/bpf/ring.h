@@ -25,7 +25,7 @@ class Ring {
   Ring& operator=(Ring&& other) noexcept;
   ~Ring();
 
-  // Begins a pass: it reads what is written by now.
+  // Begins a pass over the records that are written by now.
   void begin_pass();
   // The next record. nullopt: there is no more in this pass, or the next record is still being
   // written (see stuck()), or the ring is broken (see broken()).
@@ -33,18 +33,18 @@ class Ring {
   // Ends a pass: frees the room of all records that next() returned.
   void release();
 
-  // Up to where next() has read, and to go on from there in another process. False: that is not
-  // between what was released and what was written.
+  // The position up to which next() has read, and a function to continue from there in another
+  // process. False: the position is not between the released and the written records.
   uint64_t position() const { return cursor_; }
   bool seek(uint64_t position);
 
   // After next() returned nullopt: whether records of this pass are left.
   bool stuck() const { return cursor_ != end_; }
-  bool broken() const { return broken_; }  // a length was found that cannot be right
-  // Whether there is nothing to read. If this returned true after release(), the kernel notifies
-  // the reader of the next record.
+  bool broken() const { return broken_; }  // the length of a record is invalid
+  // Whether there is nothing to read. If this returns true after release(), the kernel notifies the
+  // reader of the next record.
   bool empty() const;
-  // Whether a record of this many bytes may have found no room, at any time since map().
+  // Whether a record of this size may have found no room, at any time since map().
   bool may_have_refused(size_t size) const;
 
  private:
@@ -57,8 +57,8 @@ class Ring {
   size_t bytes_ = 0;
   void* mapped_consumer_ = nullptr;  // null: the ring is memory of a test
   uint64_t cursor_ = 0, end_ = 0;
-  uint64_t most_filled_ = 0;    // the most of filled() at a release()
-  std::vector<uint64_t> copy_;  // of the record that crosses the end of the ring
+  uint64_t most_filled_ = 0;    // the maximum of filled() at a release()
+  std::vector<uint64_t> copy_;  // copy of the record that crosses the end of the ring
   bool broken_ = false;
 };
 

@@ -53,7 +53,7 @@ TEST(Ring, ReturnsRecordsWrittenBeforeLook) {
   EXPECT_TRUE(ring.empty());
 }
 
-// 256 bytes, of which the kernel leaves one free; 8 of each record are its header.
+// The ring has 256 bytes, of which the kernel leaves one free; each record has a header of 8 bytes.
 TEST(Ring, KnowsWhetherARecordMayHaveFoundNoRoom) {
   FakeKernel kernel;
   Ring ring = kernel.ring();
@@ -65,12 +65,12 @@ TEST(Ring, KnowsWhetherARecordMayHaveFoundNoRoom) {
   ring.begin_pass();
   EXPECT_TRUE(ring.next());
   kernel.put(std::string(92, 'y'));
-  EXPECT_TRUE(ring.may_have_refused(100)) << "written after the pass began";
+  EXPECT_TRUE(ring.may_have_refused(100)) << "the record was written after the pass began";
   ring.release();
   ring.begin_pass();
   EXPECT_TRUE(ring.next());
   ring.release();
-  EXPECT_TRUE(ring.may_have_refused(100)) << "it was so full before";
+  EXPECT_TRUE(ring.may_have_refused(100)) << "the ring was that full before";
   EXPECT_FALSE(ring.may_have_refused(39));
 }
 

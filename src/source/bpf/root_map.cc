@@ -14,18 +14,18 @@
 #include "base/unique_fd.h"
 
 // The program on_fork() gives each child the bits of its parent in the map. So a root is put into
-// the map while the program is attached. Descendants that exist already are found in /proc: each
-// pass gives a process the bits of its parent, until a pass finds no new process. A child that is
-// born during a pass gets its bits from the program, or is found by the next pass. A root whose
-// children have no children, as that of `knell run`, needs no pass.
+// the map while the program is attached. Existing descendants are found in /proc: each pass gives a
+// process the bits of its parent, until a pass finds no new process. A child that is created during
+// a pass gets its bits from the program, or is found by the next pass. A root whose children have
+// no children, as that of `knell run`, needs no pass.
 namespace knell::source {
 namespace {
 
 constexpr int kMostPasses = 64;       // chosen, not measured: one pass finds all descendants
                                       // whose pids are greater than that of their parent
-constexpr size_t kMostChildren = 16;  // chosen, not measured: more are found by a pass
+constexpr size_t kMostChildren = 16;  // chosen, not measured: a pass finds more than these
 constexpr size_t kMostForgotten =
-    1'000'000;  // chosen, not measured: several times more than the map can have
+    1'000'000;  // chosen, not measured: several times the capacity of the map
 
 std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
   uint64_t bits = 0;
@@ -55,7 +55,7 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
   for (const int32_t root : wanted) {
     if (root <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
-    if (bit < 0) {  // all bits are in use, some of them by roots that were removed
+    if (bit < 0) {  // all bits are used, some of them by roots that were removed
       keep(wanted);
       ScanBudget enough{.left = kMostForgotten};
       forget_some(enough);
@@ -74,12 +74,12 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
   return {};
 }
 
-// Adds the children of a root. Returns whether there is nothing else under it.
+// Adds the children of a root. Returns whether there is no other process under the root.
 bool RootMap::add_children(int proc, int32_t root, uint64_t bits) {
   const auto children = children_of(proc, root);
   if (!children || children->size() > kMostChildren) return false;
   for (const int32_t child : *children) {
-    // The program gives the bits to a child that the child makes from here on.
+    // From here on the program gives the bits to new children of this child.
     if (!insert(child, bits) || may_have_children(proc, child)) return false;
   }
   return true;
@@ -96,7 +96,7 @@ Result<void> RootMap::insert(int32_t pid, uint64_t bits) {
     if (errno != EEXIST && errno != ENOENT)
       return errno_error("follow the descendants of a process");
   }
-  // If it died before it was added, the program does not remove it.
+  // If the process died before it was added, the program does not remove it.
   if (!read_proc_stat(pid)) bpf_map_delete_elem(map_fd_, &pid);
   return {};
 }
@@ -124,7 +124,7 @@ Result<bool> RootMap::scan_under(ScanBudget& budget) {
   return !scanning_;
 }
 
-// Gives a process the bits of its parent. Returns whether it had not all of them.
+// Gives a process the bits of its parent. Returns whether some of them were missing.
 Result<bool> RootMap::check(int32_t pid) {
   const auto stat = read_proc_stat(pid);
   const auto parent_bits = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
@@ -149,9 +149,9 @@ void RootMap::keep(const std::vector<int32_t>& wanted) {
   }
 }
 
-// New children get the bits of their parent even while these are being removed. So this goes
-// through the map until a whole pass finds no process with such bits. If the process at next_ was
-// removed in the meantime, the kernel continues with the first key of the map.
+// New children get the bits of their parent even while these bits are being removed. So this scans
+// the map until a whole pass finds no process with such bits. If the process at next_ was removed
+// meanwhile, the kernel continues with the first key of the map.
 void RootMap::forget_some(ScanBudget& budget) {
   for (; forgetting_ != 0 && budget.left > 0; budget.spend(1)) {
     int32_t pid = 0, next = 0;
@@ -182,7 +182,7 @@ bool RootMap::forget(int32_t pid) {
 void RootMap::remove_ended(int32_t pid, uint64_t start) {
   if (!bits_at(map_fd_, pid)) return;
   const auto stat = read_proc_stat(pid);
-  if (stat && stat->start != start) return;  // another process has its pid
+  if (stat && stat->start != start) return;  // another process has this pid now
   bpf_map_delete_elem(map_fd_, &pid);
 }
 

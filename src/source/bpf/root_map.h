@@ -28,12 +28,12 @@ class RootMap {
   [[nodiscard]] Result<bool> scan_under(ScanBudget& budget);
   // Removes all roots that are not in `wanted`. From here on translate() uses this order.
   void keep(const std::vector<int32_t>& wanted);
-  // Removes the bits of removed roots from the map, in pieces. Call it from time to time.
+  // Removes the bits of removed roots from the map, in pieces. Call it regularly.
   void forget_some(ScanBudget& budget);
   uint64_t translate(uint64_t bits) const;
-  // The bits of a process, to be translated; nullopt: it is under no root.
+  // The bits of a process, for translate(); nullopt: it is under no root.
   std::optional<uint64_t> bits_of(int32_t pid) const;
-  // For a process that takes over the map.
+  // The state for a process that takes over the map.
   struct Saved {
     std::array<int32_t, 64> roots;
     uint64_t forgetting;
@@ -43,8 +43,7 @@ class RootMap {
     roots_ = saved.roots;
     forgetting_ = saved.forgetting;
   }
-  // Removes a process that has ended, if the programs do not see its end. `start`: clock ticks
-  // since boot.
+  // Removes a process whose end the programs do not report. `start`: clock ticks since boot.
   void remove_ended(int32_t pid, uint64_t start);
 
  private:

@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// What the next process needs to go on reading the rings where this one was killed. A record of the
-// state has the position in each ring, and what was read from the rings and is not in the stream
-// yet: held records, exits that wait for their mark, marks of `unsent`. The room in the rings is
-// freed only when this record is committed, together with the events that were made of them. So the
-// next process reads what this one had read after that, and makes the same events of it, which no
+// The state by which the next process continues to read the rings where this one was killed. A
+// record of the state has the position in each ring, and the records that were read from the rings
+// and are not in the stream yet: held records, exits that wait for their mark, marks of `unsent`.
+// The room in the rings is freed only when this record is committed, together with the events that
+// were made from these records. If this process reads more after a commit and is killed, the next
+// process reads the same records again and makes the same events, which were sent to no client.
 // client was sent.
 #include <algorithm>
 #include <cstring>
@@ -16,7 +17,7 @@
 namespace knell::source {
 
 struct Bpf::SavedReader {
-  uint64_t whole;  // the lists that follow are complete, not what has changed
+  uint64_t whole;  // 1: the lists that follow are complete; 0: they have only the changes
   std::array<uint64_t, kRings> positions;
   std::array<uint64_t, kClasses> reported_lost, last_ns;
   knell_losses reported_losses;
@@ -137,7 +138,7 @@ bool Bpf::saved() {
   return !rings_empty();
 }
 
-// Goes on where the earlier process was. False: its state does not fit these programs.
+// Continues at the position of the earlier process. False: its state does not match these programs.
 bool Bpf::restore() {
   if (kept_->records.empty()) return false;
   SavedReader reader{};
@@ -198,8 +199,8 @@ bool Bpf::restore() {
   return true;
 }
 
-// The programs see kConnectorTypes in the filter of a socket. It was subscribed all the time if it
-// was stored.
+// The programs see kConnectorTypes in the filter of a socket. A stored socket was subscribed all
+// the time.
 void Bpf::take_over_connector(const SavedReader& reader) {
   const uint32_t types = programs_.settings().mask & kConnectorTypes;
   handover::Keeper& keeper = kept_->handover.keeper;

@@ -15,7 +15,7 @@
 #include <knell_programs.skel.h>
 // clang-format on
 
-// What Programs needs to know of the object that libbpf loads.
+// Information about the object that libbpf loads, for Programs.
 namespace knell::source {
 
 bpf_program* program_of(const knell_programs& skeleton, Programs::Program program);
@@ -23,11 +23,11 @@ std::string name_of_program(const knell_programs& skeleton, Programs::Program pr
 // See KNELL_ENTRY in maps.bpf.inc. nullptr: the program is not attached to a tracepoint.
 bpf_program* entry_program(const knell_programs& skeleton, Programs::Program program);
 bpf_map* entry_map(const knell_programs& skeleton, Programs::Program program);
-// The constants belong to one version of the programs, as the code does.
+// The constants belong to one version of the programs, like the code.
 bool is_constants(const bpf_map* map);
-// How the names of descriptors continue that belong to one version of the programs.
+// The part of descriptor names that is specific to one version of the programs.
 std::string version_prefix(uint64_t hash);
-size_t bss_bytes(const knell_programs& skeleton);  // in memory
+size_t bss_bytes(const knell_programs& skeleton);  // size in memory
 // An error of Programs::adopt().
 std::unexpected<Error> stale(std::string why);
 

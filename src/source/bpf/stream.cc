@@ -15,33 +15,34 @@
 #include "base/time_namespace.h"
 #include "source/bpf/bpf.h"
 
-// Makes one stream of three rings.
+// Makes one stream from three rings.
 //
 // Order. A pass reads the clock (T), then the producer positions of all rings, then the records up
-// to these positions. Then it has all records with stamps before T - kLateNs, since a program takes
-// the room of a record less than kLateNs after its stamp. It delivers these in the order of their
-// stamps. Later records are held for another pass, which follows at once. If a ring has more
-// records than a pass takes, the pass delivers only records up to the last one that it took from
-// this ring. The exits of the map `unsent` are sorted and then read like a ring; they are moved out
-// of the map after the clock was read.
+// to these positions. Then it has all records with stamps before T - kLateNs, since a program
+// reserves the room of a record less than kLateNs after its stamp. It delivers these in the order
+// of their stamps. Later records are held for the next pass, which follows immediately. If a ring
+// has more records than a pass takes, the pass delivers only records up to the last one that it
+// took from this ring. The exits of the map `unsent` are sorted and then read like a ring; they are
+// moved out of the map after the clock was read.
 //
-// Exits. The details of an exit wait until its mark comes; see programs.bpf.c. The mark may never
-// come: the parent ignores SIGCHLD, or the exit signal is 0, or the first process of a pid
-// namespace ends and all processes inside with it, or a tracer reaps the last thread. So the reader
-// checks each process whose mark is overdue: at once if the details say that no mark will come,
-// else after kPatienceNs. If the process has ended, the reader puts a mark of its own into the
-// stream. This mark has the stamp of the details, the last time that the kernel stamped for the
-// process. If the process is still dying, the reader watches it by a pidfd. A timer in the epoll
-// set causes the next check.
+// Exits. The details of an exit wait for its mark; see programs.bpf.c. There may be no mark: the
+// parent ignores SIGCHLD, or the exit signal is 0, or the first process of a pid namespace ends and
+// all processes inside with it, or a tracer reaps the last thread. So the reader checks each
+// process whose mark is overdue: immediately if the details have the flag NO_MARK, otherwise after
+// kPatienceNs. If the process has ended, the reader puts a mark of its own into the stream. This
+// mark has the stamp of the details, which is the last stamp that the kernel gave for the process.
+// If the process is still dying, the reader watches it by a pidfd. A timer in the epoll set causes
+// the next check.
 //
-// Lost details. If the ring has no room for the details of an exit, its mark comes alone. But so it
-// does when the process began to exit before a listener requested details, or this exit: these are
-// events from before the listener, and must not pass its predicates as exits with lost details do.
-// The programs do not count lost details, so the reader looks how full the ring has been at most.
+// Lost details. If the ring has no room for the details of an exit, the reader gets only its mark.
+// It also gets only the mark if the process began to exit before a listener requested details, or
+// this exit. Such events are older than the listener, and must not pass its predicates as exits
+// with lost details do. The programs do not count lost details, so the reader uses the highest fill
+// level of the ring.
 //
-// Loss. Every record says how many records of its class were lost so far. If that is more than was
-// reported, there is a hole before this record. When there is nothing more to read, the counters of
-// the programs say how many were lost after the last record.
+// Loss. Every record has the number of records of its class that were lost so far. If that is more
+// than was reported, there is a hole before this record. When there is nothing more to read, the
+// counters of the programs show how many were lost after the last record.
 namespace knell::source {
 namespace {
 
@@ -51,7 +52,7 @@ constexpr size_t kBatch = 512;        // records taken from a ring in one pass; 
 constexpr int kIdlePasses = 8;        // chosen, not measured: a pass takes about a microsecond
 constexpr size_t kMostSpare = 256;    // chosen, not measured
 constexpr size_t kMostWatched = 256;  // leaves descriptors for the program: the usual limit is 1024
-// How long after its details a process is checked: most marks come sooner.
+// How long after its details a process is checked: most marks are sent sooner.
 constexpr uint64_t kPatienceNs = 2'000'000;
 constexpr uint64_t kCheckAgainNs =
     20'000'000;  // between checks of unwatched processes; chosen, not measured
@@ -59,7 +60,7 @@ constexpr uint64_t kCheckAgainNs =
 constexpr size_t kMostChecks = 256;
 constexpr uint64_t kTickNs = 10'000'000;  // the unit of start times in /proc
 
-// Makes the mark that should have followed these details, with their stamp.
+// Makes the missing mark for these details, with their stamp.
 knell_mark mark_of(const Decoded& details) {
   knell_mark mark{};
   if (details.mark != nullptr) mark = *details.mark;
@@ -114,7 +115,7 @@ Result<Drained> Bpf::drain(size_t bound) {
   return Drained::kMore;
 }
 
-// After the rings. A mark that comes later is not reported again.
+// Call after the rings were read. A later mark is not reported again.
 Result<Drained> Bpf::drain_dying(size_t bound, bool any) {
   KNELL_ASSIGN(const Drained drained, dying_->drain(bound));
   std::erase_if(dying_starts_, [&](const auto& one) {
@@ -149,7 +150,7 @@ Result<bool> Bpf::pass(size_t bound, size_t& reported) {
   }
   waiting_.keep();
   hold_from(next);
-  if (kept_ == nullptr)  // else saved() does
+  if (kept_ == nullptr)  // otherwise saved() does
     for (Ring& ring : rings_) ring.release();
   unsent_.release();
   return !held_.empty() || !rings_empty();
@@ -234,8 +235,8 @@ bool Bpf::rings_empty() const {
 
 // ------------------------------------------------------------------------------------- events
 
-// Returns whether an event or a loss was added to the output. `again`: what was added comes before
-// this item, so the item must be delivered again.
+// Returns whether an event or a loss was added to the output. `again`: the addition precedes this
+// item, so the item must be delivered again.
 bool Bpf::deliver(const Item& item, bool& again) {
   const auto decoded = decode(item.record);
   // Malformed; does not happen, since the programs and this reader are built together
@@ -270,7 +271,8 @@ bool Bpf::deliver(const Item& item, bool& again) {
 bool Bpf::deliver_mark(const knell_mark& mark) {
   const bool ours = (mark.head.flags & KNELL_RECORD_RELEASED) != 0;
   auto details = waiting_.take(mark.pid, mark.start_ns);
-  if (ours && !details) return false;  // the kernel's mark came first and the exit was reported
+  // the kernel's mark was received first, and the exit was reported
+  if (ours && !details) return false;
   const bool first = reported_exits_.note(mark.pid, mark.start_ns / kTickNs);
   if (first) report_exit(details ? details->record : std::string_view(), mark);
   if (details) waiting_.recycle(*std::move(details));
@@ -299,9 +301,9 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
-    // The exit of the evicted process is reported now in two cases: no mark will come; or another
-    // process has its pid, so it has ended, and no reported hole counts its exit. In any other
-    // case its mark will report it.
+    // The exit of the evicted process is reported now in two cases: there will be no mark; or
+    // another process has its pid, so it has ended, and no reported hole counts its exit. In any
+    // other case its mark will report it.
     const bool report =
         oldest->no_mark || (oldest->pid == pid && oldest->stamp_ns > hole_until_ns_);
     if (report && reported_exits_.note(oldest->pid, oldest->start_ns / kTickNs)) {
@@ -317,7 +319,7 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
       waiting_.add(pid, decoded.start_ns(), decoded.head->stamp_ns, record);
   entry.no_mark = (decoded.head->flags & KNELL_RECORD_NO_MARK) != 0;
   if (!entry.no_mark) return false;
-  // If it has ended already, report it here, which is its place in the stream.
+  // If it has already ended, report it here, which is its place in the stream.
   UniqueFd pidfd;
   if (has_ended(entry, pidfd)) return deliver_mark(mark_of_ended(entry));
   waiting_.set_overdue(entry);
@@ -345,8 +347,8 @@ bool Bpf::report_loss(Class of, uint64_t lost, uint64_t stamp_ns) {
     if (now.execs != reported_losses_.execs) raw.u.lost.types |= KNELL_EVENT_EXEC;
     if (now.comms != reported_losses_.comms) raw.u.lost.types |= KNELL_EVENT_COMM;
     if (now.changes != reported_losses_.changes) raw.u.lost.types |= wanted_.mask & kConnectorTypes;
-    // Losses after this record are reported later, with their types. So the counters are remembered
-    // only if all that they count is reported now.
+    // Losses after this record are reported later, with their types. So the counters are stored
+    // only if everything that they count is reported now.
     if (now.forks + now.execs + now.comms + now.changes == lost) {
       reported_losses_ = {now.exits, now.forks, now.execs, now.comms, now.changes, now.births, 0};
     }
@@ -362,7 +364,7 @@ void Bpf::report_hole(const event::Raw& hole) {
   out_.add_hole(hole, KNELL_VIA_BPF, true);
 }
 
-// Reports exits that the programs have kept and that cannot be read.
+// Reports exits that the programs have stored and that cannot be read.
 void Bpf::report_unread(uint64_t lost, uint64_t stamp_ns) {
   event::Raw raw;
   raw.what = KNELL_EVENT_LOST;
@@ -381,7 +383,7 @@ void Bpf::report_missed(const Missed& missed) {
     return builder_.add_missed(missed, roots_.translate(roots_.bits_of(pid).value_or(0)));
   }
   if (!reported_exits_.note(missed.pid, missed.start)) return;
-  // Its details have come, and only its mark is missing.
+  // Its details were received, and only its mark is missing.
   const WaitingExits::Entry* entry = waiting_.find(missed.pid);
   if (entry == nullptr || entry->start_ns / kTickNs != missed.start)
     return builder_.add_missed(missed, 0);
@@ -390,8 +392,8 @@ void Bpf::report_missed(const Missed& missed) {
   waiting_.recycle(*std::move(details));
 }
 
-// Reports lost births, not at their place in the stream but earlier: the sink must not use an old
-// pid of a namespace for events after the hole.
+// Reports lost births earlier than their place in the stream: the sink must not use an old pid of a
+// namespace for events after the hole.
 void Bpf::report_lost_births() {
   const uint64_t births = programs_.losses().births;
   if (births == reported_births_) return;
@@ -404,7 +406,7 @@ bool Bpf::report_last_losses() {
   const uint64_t exits = losses.exits;
   const uint64_t others = losses.forks + losses.execs + losses.comms + losses.changes;
   if (exits == reported_lost_[kExits] && others == reported_lost_[kOthers]) return false;
-  if (!rings_empty()) return false;  // the new records show more exactly where events were lost
+  if (!rings_empty()) return false;  // the new records show the place of the loss more exactly
   const uint64_t now = clock_.monotonic_ns();
   return report_loss(kExits, exits, now) || report_loss(kOthers, others, now);
 }
@@ -417,7 +419,8 @@ bool Bpf::has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const {
   if (!pidfd) return pidfd.error() == ESRCH;
   if (is_dead(pidfd->get())) return true;
   const auto stat = read_proc_stat(entry.pid);
-  if (!stat || stat->start != entry.start_ns / kTickNs) return true;  // another process has its pid
+  // another process has this pid now
+  if (!stat || stat->start != entry.start_ns / kTickNs) return true;
   still = *std::move(pidfd);
   return false;
 }

@@ -39,7 +39,7 @@ class UnsentExits {
   uint64_t count() const { return count_; }
   struct Unsaved {
     bool anew;
-    uint64_t consumed;  // not anew: so many more were returned
+    uint64_t consumed;  // if not `anew`: the number of marks returned since the last call
     std::span<const knell_mark> marks;
   };
   Unsaved unsaved(bool whole);

@@ -15,8 +15,8 @@ namespace knell::source {
 namespace {
 
 constexpr uint64_t kLookNs = 1'000'000'000;  // chosen, not measured
-// How much is read again in a call of finish(), so that the socket is drained in between. Chosen,
-// not measured: some milliseconds.
+// How many processes are read again in a call of finish(), so that the socket is drained in
+// between. Chosen, not measured: a few milliseconds.
 constexpr size_t kReadAgain = 512;
 
 // Whether the task of an event has run. Another source reports a birth before the child runs.
@@ -74,7 +74,7 @@ bool Assembler::scan_some(ScanBudget& budget) {
 
 // ----------------------------------------------------------------------------------------- owners
 
-// Adds the owner of the event's process, which decides who may see the event.
+// Adds the owner of the event's process, which decides which listeners may see the event.
 void Assembler::add_owner(Slot& slot) {
   if (!table_.kept().owners) return;
   knell_event& event = slot.event;
@@ -96,9 +96,9 @@ void Assembler::commit(Slot& slot) {
 }
 
 // The connector reports a birth a moment before the other source, but only the other source reports
-// the child's pids in its namespaces. So reads what that source has reported until now. If the
-// birth is not among that, the pids are read from /proc, and searched again at the child's next
-// event. Returns whether all births inside namespaces up to now are known.
+// the child's pids in its namespaces. So this reads all births that the other source has reported
+// until now. If the birth is not among them, the pids are read from /proc, and searched again at
+// the child's next event. Returns whether all births inside namespaces up to now are known.
 bool Assembler::read_births(uint64_t stamp_ns) {
   if (!table_.kept().namespaces || options_.births == nullptr || stamp_ns < births_read_ns_)
     return false;
@@ -140,7 +140,7 @@ size_t Assembler::probe_exits() {
 }
 
 void Assembler::on_raw(const event::Raw& raw) {
-  // (The stamp of a hole is the time at which the reader found it; earlier events may still be
+  // (The stamp of a hole is the time when the reader detected it; earlier events may still be
   // unread.)
   if (raw.what != KNELL_EVENT_LOST) set_read_until(raw.stamp_ns);
   if (raw.what == KNELL_EVENT_NONE) return;  // the kernel's ack of a request
@@ -150,7 +150,7 @@ void Assembler::on_raw(const event::Raw& raw) {
     table_.on_fork(raw);
   }
   if (raw.what == KNELL_EVENT_LOST) table_.on_lost(raw.u.lost.types);
-  // These changes apply to their own event: it has the new user, and no terminal after setsid(2).
+  // These changes apply to the event itself: it has the new user, and no terminal after setsid(2).
   constexpr uint32_t kBefore = KNELL_EVENT_UID | KNELL_EVENT_GID | KNELL_EVENT_SID;
   if ((raw.what & kBefore) != 0) table_.on_change(raw);
   report_thread_event(raw);
@@ -168,7 +168,7 @@ void Assembler::on_raw(const event::Raw& raw) {
   }
 }
 
-// An older process with this pid has certainly ended. Exception: a listener named this very process
+// An older process with this pid has certainly ended. Exception: a listener added this process
 // while its fork event was still queued.
 void Assembler::begin_process(const event::Raw& fork) {
   if (fork.tid != fork.pid) return;
@@ -212,7 +212,7 @@ void Assembler::on_exec(const event::Raw& raw) {
   commit(*slot);
 }
 
-// Blanks the program's details in the events of this batch that have them.
+// Removes the program's details from the events of this batch that have them.
 void Assembler::forget_program(const process::Task& task) {
   for (size_t i = 0; i < out_.batch().size(); ++i) {
     Slot& slot = out_.batch()[i];
@@ -225,8 +225,8 @@ void Assembler::forget_program(const process::Task& task) {
 // Handles uid, gid, sid, ptrace, comm and coredump events: the process is still alive.
 void Assembler::on_change(const event::Raw& raw) {
   const bool leader = raw.tid == raw.pid;
-  // A crash concerns the process, whichever thread crashed. Other events concern the process only
-  // when they are of its leader.
+  // A crash concerns the process, independent of the thread. Other events concern the process only
+  // if they are events of its leader.
   const bool of_process = leader || raw.what == KNELL_EVENT_COREDUMP;
   Slot* slot =
       of_process || !process_level() ? begin(raw.what, raw.pid, raw.tid, raw.stamp_ns) : nullptr;
@@ -246,11 +246,11 @@ void Assembler::on_change(const event::Raw& raw) {
     commit(*slot);
   }
   if (raw.what == KNELL_EVENT_COREDUMP) exits_.crashed(raw.pid, raw.tid);
-  // Called after the event was made, which has the old name.
+  // Called after the event with the old name was made.
   if (raw.what == KNELL_EVENT_COMM) table_.on_change(raw);
 }
 
-// Each thread has its own ids: those of the leader count as the ids of the process.
+// Each thread has its own ids: the ids of the leader count as the ids of the process.
 void Assembler::fill_ids(Slot& slot, const event::Raw& raw) {
   knell_event& event = slot.event;
   const bool uid = raw.what == KNELL_EVENT_UID;
@@ -298,7 +298,7 @@ void Assembler::finish() {
     end_of_one(ended.pid, ended.dying, ended.status);
   });
   // Entries that changed during the hole would make later events wrong. Reading /proc again takes
-  // time, so it is done at most once in kLookNs, however many holes there are.
+  // time, so it is done at most once in kLookNs, independent of the number of holes.
   const uint64_t now = hole_ ? out_.clock().monotonic_ns() : 0;
   if (hole_ && now >= looked_ns_ + kLookNs) {
     hole_ = false;
@@ -325,7 +325,7 @@ void Assembler::end_of_one(int32_t pid, const Dying& dying, std::optional<int32_
       slot);
 }
 
-// The process has ended. `slot`: the blank slot for its exit event; nullptr: not wanted.
+// The process has ended. `slot`: the reserved slot for its exit event; nullptr: not wanted.
 void Assembler::end(const End& end, Slot* slot) {
   uint64_t start = 0;
   if (slot != nullptr) {
@@ -395,7 +395,7 @@ void Assembler::report_missed(const Missed& missed) {
   commit(*slot);
 }
 
-// An exit that did not come. The time of the end is unknown, and so is the duration.
+// An exit that was not received. The time of the end and the duration are unknown.
 void Assembler::fill_missed(Slot& slot, const Missed& missed) {
   knell_event& event = slot.event;
   event.id = table_.stamp_id(missed.pid, missed.found_ns);

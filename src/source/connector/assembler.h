@@ -21,14 +21,14 @@ namespace knell::source {
 
 struct AssemblerOptions {
   uint32_t level = KNELL_LEVEL_PROCESS;
-  // Descriptors that may be held of processes of which some thread has exited.
+  // The most descriptors held for processes of which some thread has exited.
   size_t most_watched = 1024;
   process::TableLimits limits;
   // Another source of births, for SourceRequest::namespaces; nullptr: only /proc
   process::Births* births = nullptr;
 };
 
-// Makes finished events, at process level with details, of the kernel's thread-level events. For
+// Makes finished events, at process level with details, from the kernel's thread-level events. For
 // each drain of the connector:
 //
 //   on_raw()* -> probe_exits() -> [on_raw()* if it found dead ones] -> finish() -> sweep()
@@ -42,13 +42,13 @@ class Assembler {
   Assembler(const AssemblerOptions& options, Output& out, const process::ProcReader& proc,
             ProcessProbe& probe);
 
-  // Serves the request from now on. `mask`: the event types that the connector was asked for
+  // Serves the request from now on. `mask`: the event types that were requested from the connector
   // before, KNELL_EVENT_*; FORK: at least of threads. Errors: EINVAL too many roots.
   Result<void> set_request(const SourceRequest& wanted, uint32_t mask);
-  // These continue the reads of /proc that the last set_request() began, see Source.
+  // Continues the reads of /proc that the last set_request() began, see Source.
   bool scan_some(ScanBudget& budget);
   bool scan_under_roots(ScanBudget& budget) { return table_.scan_under_roots(budget); }
-  // Reports the exit of this process, which may be dead already.
+  // Reports the exit of this process, which may already be dead.
   void follow_exit(int32_t pid, UniqueFd pidfd) {
     exits_.follow(pid, std::move(pidfd), out_.clock().monotonic_ns());
   }
@@ -87,7 +87,7 @@ class Assembler {
     std::optional<int32_t> status;
     uint32_t signal;
     int32_t parent;                  // 0: unknown
-    const Missed* missed = nullptr;  // the exit did not come: it is recovered
+    const Missed* missed = nullptr;  // the exit was not received: it is recovered
     bool followed = false;           // it was dead when it was added
   };
 
@@ -128,7 +128,7 @@ class Assembler {
   uint32_t reported_types_ = 0;
   bool lifetimes_ = false;      // see SourceRequest
   bool hole_ = false;           // events were lost, and /proc was not read since
-  bool reading_again_ = false;  // it is being read, a piece in each finish()
+  bool reading_again_ = false;  // /proc is being read, a piece in each finish()
   uint64_t read_until_ns_ = 0;  // all events sent before this have been read
   uint64_t looked_ns_ = 0;      // when /proc was last read because of a hole
 };

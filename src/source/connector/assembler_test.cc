@@ -175,7 +175,7 @@ TEST_F(AssemblerTest, AnExecHasNotTheProgramOfTheNextExec) {
   EXPECT_EQ(std::string(second.comm.data, second.comm.size), "true");
 }
 
-// The program of the first process is read when the second process has the pid already.
+// The program of the first process is read when the second process already has the pid.
 TEST_F(AssemblerTest, KeepsStartsApartWhenAPidIsReusedBehindAQueuedExec) {
   constexpr uint64_t kTick = process::Timebase::kTickNs, kWithin = kTick / 2;
   drain({});
@@ -224,7 +224,7 @@ TEST_F(AssemblerTest, StatusIsThatOfAWorkerFailingAfterItsLeader) {
 TEST_F(AssemblerTest, WaitsForTheExitOfEveryThread) {
   drain({fork_of(50, 1, 10), fork_of(50, 1, 11, 51)});
   EXPECT_EQ(drain({exit_of(50, 0, 12)}), Seen{})
-      << "it is reaped, but the EXIT of thread 51 is still to come";
+      << "the process is reaped, but the EXIT of thread 51 is not read yet";
   EXPECT_NE(assembler().due_ns(), 0u);
   EXPECT_EQ(drain({exit_of(50, 0x700, 13, 51)}), (Seen{"50:1792"}));
   EXPECT_EQ(assembler().due_ns(), 0u);
@@ -304,8 +304,8 @@ TEST_F(AssemblerTest, ExecFromAWorkerIsNoExit) {
   EXPECT_EQ(drain({exit_of(50, 0x300, 20)}), (Seen{"50:768"}));
 }
 
-// The process has ended before its events are read. They take several drains, and more time than
-// the tracker waits for last EXITs.
+// The process has ended before its events are read. Reading them takes several drains, and more
+// time than the tracker waits for the last EXIT.
 TEST_F(AssemblerTest, ExecFromAWorkerReadLateIsNoExit) {
   for (const auto& [sign, status] :
        {std::pair(ProcessProbe::Sign::kGone, 0), std::pair(ProcessProbe::Sign::kDead, 0x300)}) {
@@ -381,9 +381,9 @@ TEST_F(AssemblerTest, SuppressesASuccessAfterAFailingThread) {
   probe.signs.erase(50);
   assembler().on_pidfd_readable(50);
   EXPECT_EQ(drain({}), Seen{});
-  EXPECT_TRUE(output.overs().empty()) << "a failing EXIT may still come";
+  EXPECT_TRUE(output.overs().empty()) << "a failing EXIT may still follow";
   clock.now_ns += 1'000'000'000;
-  EXPECT_EQ(drain({}), Seen{}) << "it ended with 0, which is filtered out";
+  EXPECT_EQ(drain({}), Seen{}) << "the process ended with 0, which is filtered out";
   EXPECT_EQ(output.overs(), std::vector<int32_t>{50});
 }
 
@@ -506,7 +506,7 @@ TEST_F(AssemblerTest, SweepsProcessesThatEndedWithoutAnEvent) {
   EXPECT_EQ(n.table().size(), 100U);
   probe.signs[150] = ProcessProbe::Sign::kAlive;
   for (int i = 0; i < 100; ++i) n.sweep(4);
-  EXPECT_EQ(n.table().size(), 100U) << "their events may still come";
+  EXPECT_EQ(n.table().size(), 100U) << "their events may still follow";
   clock.now_ns += 2 * process::GoneTimer::kGoneNs;
   for (int i = 0; i < 100; ++i) n.sweep(4);
   EXPECT_EQ(n.table().size(), 1U);
@@ -526,9 +526,9 @@ TEST_F(AssemblerTest, UnderFollowsBirthsAndReparenting) {
     return n.table().is_under(50, event);
   };
   EXPECT_TRUE(inside(50) && inside(52) && inside(53));
-  EXPECT_FALSE(inside(51)) << "it has ended";
+  EXPECT_FALSE(inside(51)) << "the process has ended";
   n.on_raw(fork_of(53, 1, 14));
-  EXPECT_FALSE(inside(53)) << "the pid is in use again, elsewhere";
+  EXPECT_FALSE(inside(53)) << "the pid is reused, in another namespace";
 }
 
 TEST_F(AssemblerTest, ReadsProcOnlyForNewRoots) {
@@ -573,7 +573,7 @@ TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   std::vector<event::Raw> others;
   for (int32_t pid = 2000; pid < 2100; ++pid) others.push_back(exec_of(pid, 20));
   const Seen first = drain({}, others);
-  EXPECT_EQ(first.size(), batch.room()) << "it is full";
+  EXPECT_EQ(first.size(), batch.room()) << "the batch is full";
   const Seen second = drain({});
   EXPECT_EQ(first.size() + second.size(), kCount + others.size());
   EXPECT_EQ(second.back(), "1199:1280");
@@ -640,11 +640,11 @@ TEST_F(AssemblerTest, AMissedExitHasWhatIsStored) {
   EXPECT_EQ(seen.id.start, 1U);
   EXPECT_EQ(seen.has & KNELL_HAS_DURATION, 0U);
   EXPECT_EQ(output.overs(), (std::vector<int32_t>{40}));
-  assembler().table().remove_live(40);  // as the reader of on_process_ended() does
+  assembler().table().remove_live(40);  // as the receiver of on_process_ended() does
   EXPECT_EQ(assembler().table().size(), 0U);
 }
 
-// Another process has the pid: its details are not those of the one that ended.
+// Another process has the pid now: its details must not be used for the ended process.
 TEST_F(AssemblerTest, AMissedExitHasNoDetailsOfALaterProcess) {
   tree.add(40, {.start = 50, .comm = "later"});
   clock.now_ns = 2'000'000'000;

@@ -19,25 +19,25 @@
 // receives all events until the kernel knows its mask, as long as any process on the machine
 // listens. So the BPF program is attached before bind(). A kernel before 6.6 silently ignores a
 // request with a mask, and the kernel silently ignores every request from another pid or user
-// namespace. So the probe, on a socket of its own, checks the result. The program stays attached
-// beside the kernel's own filter. It is not run for events that the kernel's filter drops, and it
-// drops the acks of other listeners' requests. Without it, acks that do not fit into the queue
+// namespace. So the probe, on a separate socket, checks the result. The program stays attached in
+// addition to the kernel's own filter. It is not run for events that the kernel's filter drops, and
+// it drops the acks of other listeners' requests. Without it, acks that do not fit in the queue
 // would be counted as lost events.
 //
 // The place of a hole. When the queue is full the kernel drops all events until the queue has been
 // read empty. It reports this once, by ENOBUFS, at the next read and before the events that are
 // still queued. So at the time of the ENOBUFS all queued events are older than the hole, and events
-// with later stamps come after it. The hole is reported before the first such event, or when the
-// queue is empty. Its count is the difference of the socket's drop counter. Drops without an
-// ENOBUFS are reported when the queue is empty.
+// with later stamps follow it. The hole is reported before the first such event, or when the queue
+// is empty. Its count is the difference of the socket's drop counter. Drops without an ENOBUFS are
+// reported when the queue is empty.
 //
 // The count is exact as long as the kernel drops events outside the mask before it queues them:
 // then it is the number of missing thread-level events of `types`. It is an upper bound if the mask
 // was changed since losses were last reported, or if nothing is filtered before the queue.
 //
-// check_health() finds out when the kernel has stopped sending events (listener_count.cc). Events
-// from before that are still in the queue then. So this hole, which has no count, is placed by the
-// same rule: before the first event that is stamped after the repair.
+// check_health() detects that the kernel has stopped sending events (listener_count.cc). Earlier
+// events may still be in the queue then. So this hole, which has no count, is placed by the same
+// rule: before the first event that is stamped after the repair.
 namespace knell::source {
 namespace {
 
@@ -72,14 +72,14 @@ Connector::Connector(UniqueFd fd, Buffer buffer, const ConnectorOptions& options
 Connector::~Connector() {
   if (kept_ != nullptr && kept_->leaving) return;
   if (kept_ != nullptr) kept_->handover.keeper.remove(kept_->socket);
-  // Exactly one IGNORE, since the kernel counts this as one listener. What restore_listener_count()
-  // added to the kernel's count stays.
+  // Exactly one IGNORE, since the kernel counts this as one listener. The number that
+  // restore_listener_count() added to the kernel's count stays.
   if (subscribed_ && ::getpid() == owner_) {
     send_request(fd_.get(), KNELL_MCAST_IGNORE, std::nullopt);
   }
 }
 
-// As the earlier process left it.
+// The state that the earlier process stored.
 struct Connector::Saved {
   uint64_t cycle, consumed;
   uint64_t overflow_ns, last_ns;
@@ -129,7 +129,7 @@ Result<std::unique_ptr<Connector>> Connector::take_over(UniqueFd fd, uint32_t ma
   return connector;
 }
 
-// The socket is still subscribed, and has queued what happened meanwhile.
+// The socket is still subscribed, and has queued the events since then.
 Result<std::unique_ptr<Connector>> Connector::adopt(const ConnectorOptions& options) {
   Kept& kept = *options.kept;
   UniqueFd fd = kept.handover.keeper.take(kept.socket);
@@ -366,7 +366,7 @@ void Connector::report_silence(ThreadEvents& sink, const Hole& hole) const {
 
 Result<void> Connector::check_health() {
   const auto probe = ConnectorProbe::open();
-  if (!probe) return {};  // for example, no descriptor is left: then nothing can be found out
+  if (!probe) return {};  // for example, no descriptor is left: then nothing can be checked
   auto answer = probe->ask();
   const uint64_t now = clock_.monotonic_ns();
   const bool silent = answer && !answer->acked;

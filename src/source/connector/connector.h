@@ -37,7 +37,7 @@ struct ThreadRequest {
   bool operator==(const ThreadRequest&) const = default;
 };
 
-// What drops events that are not wanted before they are queued.
+// How unwanted events are dropped before they are queued.
 enum class Filtering {
   kKernel,   // the kernel's own filter, since Linux 6.6
   kClassic,  // a classic BPF program on the socket
@@ -48,7 +48,8 @@ struct ConnectorOptions {
   ThreadRequest wanted;
   size_t buffer_bytes = 0;  // 0: kDefaultBufferBytes
   Clock* clock = &system_clock();
-  Filtering best = Filtering::kKernel;  // for tests: use nothing better, even if the kernel has it
+  // for tests: do not use a better one, even if the kernel has it
+  Filtering best = Filtering::kKernel;
   // Descriptor of a bpf program that is used as the socket's filter; it must outlive the connector.
   // -1: none.
   int program = -1;
@@ -62,14 +63,14 @@ class Connector {
   // Errors, with an explanation and advice: EPERM not allowed here; EPROTONOSUPPORT this kernel or
   // namespace has no process events; EMFILE.
   static Result<std::unique_ptr<Connector>> create(const ConnectorOptions& options);
-  // Goes on with a socket that an earlier process left subscribed to `mask`. Uses
-  // `options.program` as its filter from here on. Errors: ESTALE it is no socket of
-  // the connector; those of set_request().
+  // Continues with a socket that an earlier process left subscribed to `mask`. From here on uses
+  // `options.program` as its filter. Errors: ESTALE the socket does not belong to the connector;
+  // those of set_request().
   static Result<std::unique_ptr<Connector>> take_over(UniqueFd fd, uint32_t mask,
                                                       Filtering filtering,
                                                       const ConnectorOptions& options);
   ~Connector();
-  // The socket stays subscribed when this object ends: another process has it.
+  // Keeps the socket subscribed when this object ends, since another process has it.
   void leave() { subscribed_ = false; }
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
@@ -78,7 +79,7 @@ class Connector {
   [[nodiscard]] Result<void> set_request(const ThreadRequest& wanted);
   int fd() const { return fd_.get(); }
   [[nodiscard]] Result<Drained> drain(ThreadEvents& sink, size_t bound);
-  // A hole that it finds is reported by the next drain().
+  // drain() reports the hole that this detects.
   [[nodiscard]] Result<void> check_health();
   Capabilities capabilities() const;
   Counters counters() const;
@@ -94,7 +95,7 @@ class Connector {
  private:
   // A hole that is still to be reported at its place in the stream.
   struct Hole {
-    uint64_t until_ns = 0;  // events with later stamps come after it
+    uint64_t until_ns = 0;  // events with later stamps follow it
     uint64_t from_ns = 0;
   };
 
@@ -125,7 +126,7 @@ class Connector {
   filter::Forks forks_;
   int program_;
   bool subscribed_ = false;
-  Kept* kept_;  // nullptr: nothing is kept
+  Kept* kept_;  // nullptr: nothing is stored for the next process
 
   Receiver receiver_;
   std::optional<event::Raw> ahead_;  // the next event: read from the socket, not passed on yet

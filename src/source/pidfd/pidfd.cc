@@ -21,23 +21,23 @@
 #include "event/string_views.h"
 
 // A process has ended when its pidfd becomes readable: all its threads are dead, its memory and
-// descriptors are released, and the kernel has notified its parent. Its status comes from the first
-// of these that has it:
+// descriptors are released, and the kernel has notified its parent. Its status is read from the
+// first of these sources that has it:
 //   - the pidfd, if the process is reaped: the kernel keeps the status there (Linux 6.15);
 //   - waitid() with WNOWAIT, if it is our own child, which leaves it for the program to reap;
 //   - field 52 of /proc/PID/stat, if it is a zombie and we have ptrace access to it.
 // If none has it, and the kernel will have it after the reap, the end is reported when the process
 // is reaped, but at most one second after its death, because a parent may never reap it. After that
-// second, and on older kernels at once, the end is reported with an unknown status.
+// second, and on older kernels immediately, the end is reported with an unknown status.
 //
-// Its details were read when it was added. Since then it may have called exec, which a pidfd does
-// not report. So its name is read again when it is dead: if it is another one, the program that was
-// read is left out. An exec of a program with the same name is not noticed, and none if the process
-// was reaped before its name could be read.
+// The details were read when the process was added. Since then it may have called exec, which a
+// pidfd does not report. So its name is read again when it is dead: if the name has changed, the
+// program's details are omitted. This does not detect an exec of a program with the same name, or
+// any exec if the process was reaped before its name could be read.
 //
 // All pidfds are in one epoll set, whose descriptor fd() returns. The pidfd of a process that waits
-// to be reaped is watched for EPOLLHUP only. A timer in the same set ends the waiting. The time-out
-// is the same for all processes, so the waiting ones are a simple queue.
+// to be reaped is watched for EPOLLHUP only. A timer in the same set ends the wait. The timeout is
+// the same for all processes, so the waiting ones are a simple queue.
 namespace knell::source {
 namespace {
 
@@ -62,11 +62,11 @@ bool watch(int epoll, int operation, int fd, uint32_t events, uint64_t key) {
 std::unexpected<Error> no_descriptor(int32_t pid, size_t watched) {
   return say(EMFILE, "no descriptor left for process " + std::to_string(pid) + ", with " +
                          std::to_string(watched) +
-                         " watched already: raise the limit of open files (ulimit -n)");
+                         " already watched: raise the limit of open files (ulimit -n)");
 }
 
-// `last_comm`: the name of the process when it was dead; another one than when it was added shows
-// that it has called exec.
+// `last_comm`: the name of the process when it was dead. If it differs from the name when the
+// process was added, the process has called exec.
 void take_last_comm(Slot& slot, const event::Comm& last_comm) {
   knell_event& event = slot.event;
   if (event.comm.data == nullptr || last_comm == slot.comm) return;
@@ -126,8 +126,8 @@ Result<void> PidfdSource::add_pid(int32_t pid, uint64_t start) {
 }
 
 Result<void> PidfdSource::add(int32_t pid, UniqueFd pidfd) {
-  if (has(pid)) return say(EEXIST, "process " + std::to_string(pid) + " is watched already");
-  // Finds out what this kernel supports while there are descriptors left to try it.
+  if (has(pid)) return say(EEXIST, "process " + std::to_string(pid) + " is already watched");
+  // Detects the features of this kernel while there are descriptors left for the test.
   std::ignore = pidfd_features();
   if (!watch(epoll_.get(), EPOLL_CTL_ADD, pidfd.get(), EPOLLIN, key_of(pid, pidfd.get()))) {
     return errno_error("watch process " + std::to_string(pid));
@@ -144,7 +144,7 @@ Result<void> PidfdSource::add_dying(int32_t pid, UniqueFd pidfd) {
   return {};
 }
 
-// Reads what its exit will show, since nothing can be read any more once it was reaped.
+// Reads the details for its exit event, since they cannot be read after the process was reaped.
 void PidfdSource::read(int32_t pid, Process& process) {
   const uint64_t now = out_.clock().monotonic_ns();
   const bool dead = is_dead(process.pidfd.get());
@@ -152,7 +152,7 @@ void PidfdSource::read(int32_t pid, Process& process) {
   const process::Task* task = table_.at(pid, now);
   if (task == nullptr || task->read_ns < now) return;  // it was reaped before
   if (process.start == 0) process.start = task->start;
-  if (process.start != task->start) return;  // so it was, and its pid is in use again
+  if (process.start != task->start) return;  // it was reaped, and its pid is reused
   process.read_dead = dead;
   process.read_late = dead || is_dead(process.pidfd.get());
   if (table_.kept().owners) read_owner(pid, process);

@@ -18,24 +18,25 @@
 namespace knell::source {
 
 // Reports the end of the processes that were added, which need not be children; see pidfd.cc. Needs
-// no privilege. Uses one descriptor a process.
+// no privileges. Uses one descriptor for each process.
 class PidfdSource final : public Source {
  public:
   // `out` must outlive it. Needs no pidfds yet. Errors: EMFILE.
   static Result<std::unique_ptr<PidfdSource>> create(Output& out);
 
-  // Of the request only `details`, `owners` and `namespaces` matter: they are read in /proc when a
-  // process is added. At its exit its program is left out unless it is certain; see pidfd.cc.
+  // Uses only `details`, `owners` and `namespaces` of the request: they are read in /proc when a
+  // process is added. At its exit the program's details are omitted unless they are certain; see
+  // pidfd.cc.
   [[nodiscard]] Result<void> set_request(const SourceRequest& wanted) override;
   uint32_t kernel_mask() const override { return KNELL_EVENT_EXIT; }
-  // Watches `pid`: its end is reported once. If it is a zombie already, the next drain reports it.
-  // `start` is field 22 of its /proc/PID/stat, in clock ticks since boot: it detects that the pid
+  // Watches `pid`: its end is reported once. If it is already a zombie, the next drain reports it.
+  // `start` is field 22 of its /proc/PID/stat, in clock ticks since boot, to detect that the pid
   // was reused. 0: accepts any process that has the pid now.
   // Errors: ESRCH the process is gone (or another one has its pid now), or `pid` is a thread that
   // is not the leader of its process; EINVAL `pid` is not above 0; EEXIST; EMFILE and
   // EPROTONOSUPPORT (before Linux 5.3), with an explanation.
   [[nodiscard]] Result<void> add_pid(int32_t pid, uint64_t start) override;
-  // Watches the process that `pidfd` refers to, which is dying already. Errors: EEXIST.
+  // Watches the process that `pidfd` refers to, which is already dying. Errors: EEXIST.
   [[nodiscard]] Result<void> add_dying(int32_t pid, UniqueFd pidfd);
   // A process is removed automatically when its end is reported.
   [[nodiscard]] Result<void> remove_pid(int32_t pid) override;
@@ -45,18 +46,19 @@ class PidfdSource final : public Source {
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
   Capabilities capabilities() const override;
   Counters counters() const override;
-  bool has_health_checks() const override { return false; }  // pidfds report every failure at once
+  // pidfds report every failure immediately
+  bool has_health_checks() const override { return false; }
 
  private:
   struct Process {
     UniqueFd pidfd;
-    // Not 0: it is dead; its end is reported when it is reaped, at this time at the latest.
+    // Not 0: it is dead; its end is reported when it is reaped, or at this time at the latest.
     uint64_t until_ns = 0;
     uint64_t start = 0;                    // clock ticks since boot; 0: not read
     bool read_dead = false;                // its details were read when it was dead
     bool read_late = true;                 // it was dead before all of them were read
     bool dying = false;                    // it was dying when it was added
-    std::optional<event::Comm> last_comm;  // of its zombie
+    std::optional<event::Comm> last_comm;  // name of its zombie
     std::optional<uint32_t> uid;
     std::vector<event::NamespacePids> levels;
     bool levels_known = false;

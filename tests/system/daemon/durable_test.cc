@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Durable listeners of a real knelld, with processes that are killed at the wrong moment: what was
-// delivered is what waitpid(2) says.
+// Durable listeners of a real knelld, with kills at bad moments: the delivered exits must equal the
+// results of waitpid(2).
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -27,8 +27,8 @@ class DurableListener : public WithJournal {
   }
 };
 
-// A listener in a process of its own, which writes a line for each event, acknowledges it, or not,
-// and is killed with SIGKILL in between. Then knelld is killed, too.
+// A listener in a separate process, which writes a line for each event, acknowledges it or not, and
+// is killed with SIGKILL in between. Then knelld is killed, too.
 TEST_F(DurableListener, WhatWasDeliveredIsWhatHappenedWhoeverIsKilled) {
   {
     open("t");
@@ -75,7 +75,7 @@ TEST_F(DurableListener, WhatWasDeliveredIsWhatHappenedWhoeverIsKilled) {
   }
   ASSERT_GE(seen.size(), 12U);
 
-  // All that happened is committed when another listener has received it.
+  // All exits are committed when another listener has received them.
   std::vector<Seen> all;
   {
     Listener other = open("all", KNELL_FROM_OLDEST);
@@ -87,7 +87,7 @@ TEST_F(DurableListener, WhatWasDeliveredIsWhatHappenedWhoeverIsKilled) {
   {
     Listener listener = open("t");
     std::vector<Seen> again;
-    read(listener, 26 - 7, again);  // all but the 7 that were acknowledged
+    read(listener, 26 - 7, again);  // all except the 7 that were acknowledged
     for (const Seen& one : again) {
       const bool known = std::any_of(seen.begin(), seen.begin() + static_cast<ptrdiff_t>(before),
                                      [&](const Seen& other) { return other.id == one.id; });
@@ -101,7 +101,7 @@ TEST_F(DurableListener, WhatWasDeliveredIsWhatHappenedWhoeverIsKilled) {
   }
   EXPECT_EQ(once(seen), happened_);
 
-  // Nothing comes again, and nothing is missing after that.
+  // No event is delivered again, and none is missing after that.
   Listener listener = open("t");
   fail(1);
   std::vector<Seen> last;
@@ -110,8 +110,8 @@ TEST_F(DurableListener, WhatWasDeliveredIsWhatHappenedWhoeverIsKilled) {
   EXPECT_FALSE(last[0].redelivered);
 }
 
-// The acknowledgement was not committed, or its ack was lost, when knelld was killed: the events
-// may come again from knelld, but not from the library.
+// The acknowledgement was not committed, or its ack was lost, when knelld was killed: knelld may
+// deliver the events again, but the library must not return them.
 TEST_F(DurableListener, WhatTheProgramAcknowledgedDoesNotComeAgainInTheSameHandle) {
   Listener listener = open("t");
   fail(8);
@@ -119,7 +119,7 @@ TEST_F(DurableListener, WhatTheProgramAcknowledgedDoesNotComeAgainInTheSameHandl
   read(listener, 8, seen);
   EXPECT_FALSE(ack(listener, seen[4]));
   daemon_->kill();
-  EXPECT_FALSE(ack(listener, seen[5]));  // knelld is away
+  EXPECT_FALSE(ack(listener, seen[5]));  // knelld is not running
   ASSERT_TRUE(daemon_->start());
   std::vector<Seen> again;
   read(listener, 2, again);

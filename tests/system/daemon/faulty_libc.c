@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Preloaded into knelld: lets its calls to the journal's disk wait or fail, and sets its clock, as
-// struct knell_faults in the file $KNELL_TEST_FAULTS says.
+// Preloaded into knelld: delays or fails its calls to the journal's disk, and shifts its clock, as
+// set in struct knell_faults in the file $KNELL_TEST_FAULTS.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

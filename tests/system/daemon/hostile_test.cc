@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Clients that attack the daemon or its listeners: their cost is bounded, they get an error
-// message, and a listener beside them does not notice.
+// Clients that attack the daemon or its listeners: their cost must be bounded, they get an error
+// message, and another listener is not affected.
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ class Hostile : public testing::Test {
     ASSERT_TRUE(daemon_->start());
     good_ = std::make_unique<WireListener>(daemon_->socket(), lives());
   }
-  // Checks that the well-behaved listener received everything that happened during the attack.
+  // Checks that the well-behaved listener received all events during the attack.
   void TearDown() override {
     if (good_ == nullptr) return;
     live();
@@ -121,7 +121,7 @@ TEST_F(Hostile, SnapshotsThatAreNotRead) {
     }
   }
   live(60);
-  EXPECT_TRUE(good_->take_life(sentinel())) << "while they wait for their answers";
+  EXPECT_TRUE(good_->take_life(sentinel())) << "while the attackers wait for their answers";
 }
 
 TEST_F(Hostile, AMillionFilters) {
@@ -191,7 +191,7 @@ class HostileToQueues : public Hostile {
 TEST_F(HostileToQueues, AReaderThatNeverReads) {
   WireListener slow(socket(), lives());
   for (int i = 0; i < 60; ++i) live(60);
-  // Only now the slow listener reads: its received and lost events must add up to all events.
+  // The slow listener reads only now: its received and lost events must add up to all events.
   const Life last = sentinel();
   ASSERT_TRUE(good_->take_life(last));
   size_t wanted = 3;  // the three events of the sentinel
@@ -288,7 +288,7 @@ class HostileToTheJournal : public Hostile {
     asked.place.last = last;
     return *wire::encode(asked, 1);
   }
-  // Sends it, and reads up to the ack.
+  // Sends the packet, and reads up to the ack.
   static wire::Ack ask(WireListener& one, const std::string& packet) {
     EXPECT_TRUE(one.connection().send(packet));
     const auto ack = one.connection().await_ack(1, [](const wire::Frame&) {});
@@ -310,11 +310,11 @@ TEST_F(HostileToTheJournal, AFloodOfRequestsForThePast) {
     }
   }
   live(60);
-  EXPECT_TRUE(good_->take_life(sentinel())) << "while they do not read the answers";
-  // Root takes turns with them.
+  EXPECT_TRUE(good_->take_life(sentinel())) << "while the attackers do not read the answers";
+  // Root takes turns with the attackers.
   WireListener root(socket());
   EXPECT_EQ(ask(root, history(0)).error, 0);
-  all.resize(10);  // half of them leave while they are served
+  all.resize(10);  // half of them disconnect while their requests are handled
   live();
   EXPECT_EQ(ask(root, history(0)).error, 0);
 }

@@ -43,8 +43,7 @@ class LostDetails : public WithJournal {
     std::set<pid_t> pids;
     size_t without_details = 0;
   };
-  // Reads until all that happened was seen, but not for ever. Other programs also end meanwhile;
-  // their exits are not counted.
+  // Reads until all exits were seen, within a time limit. Exits of other programs are not counted.
   Got read_all(Listener& listener) const {
     Got got;
     const std::map<pid_t, int> children(happened_.begin(), happened_.end());
@@ -66,7 +65,8 @@ class LostDetails : public WithJournal {
   }
   void expect_all(const Got& got) const {
     EXPECT_EQ(got.pids.size(), happened_.size());
-    EXPECT_GT(got.without_details, happened_.size() / 2) << "they were not lost: the test is void";
+    EXPECT_GT(got.without_details, happened_.size() / 2)
+        << "no details were lost: the test is void";
   }
 };
 
@@ -84,7 +84,7 @@ TEST_F(LostDetails, EveryListenerGetsTheExit) {
   expect_all(read_all(excluding));
   expect_all(read_all(durable));
 
-  // They are in the journal, and pass the predicates of its readers.
+  // The exits are in the journal, and pass the predicates of its readers.
   std::error_code error;
   HistoryOptions past;
   past.events = KNELL_EVENT_NONZERO_EXIT;

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// knelld is killed and started again by its supervisor, while processes live and die. The clients
-// keep their connections, and each event reaches them once.
+// knelld is killed and restarted by its supervisor, while processes start and end. The clients keep
+// their connections, and each event reaches them exactly once.
 #include <gtest/gtest.h>
 #include <knell/cn_proc.h>
 #include <linux/netlink.h>
@@ -68,7 +68,7 @@ class CompatClient {
     EXPECT_EQ(::send(socket_.get(), &request, sizeof request, 0), ssize_t{sizeof request});
   }
 
-  // Reads what has arrived, and waits up to `wait_ms` for it; false: nothing came.
+  // Reads the packets that have arrived, and waits up to `wait_ms` for one; false: there was none.
   bool take(int wait_ms = 0) {
     pollfd input{.fd = socket_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&input, 1, wait_ms) <= 0) return false;
@@ -88,7 +88,7 @@ class CompatClient {
     EXPECT_NE(n, 0) << "the connection is closed";
     return true;
   }
-  // How many children of this process with this pid were born and died.
+  // The number of births and deaths of children of this process, by pid.
   std::map<pid_t, std::pair<int, int>> counts() const { return counts_; }
   int gaps() const { return gaps_; }
 
@@ -123,11 +123,11 @@ TEST_F(Restart, KeepsClientsAndEvents) {
   EXPECT_TRUE(said(kTakenOver)) << daemon_.log();
 }
 
-// What happens while no daemon runs stays in the kernel.
+// Events that happen while no daemon runs stay in the kernel.
 TEST_F(Restart, ReportsWhatHappenedMeanwhile) {
   WireListener listener(daemon_.socket(), lives());
   const pid_t knelld = daemon_.supervised_pid();
-  // The supervisor starts no other one while it is stopped.
+  // The supervisor does not start another knelld while it is stopped.
   ASSERT_EQ(::kill(daemon_.pid(), SIGSTOP), 0);
   ASSERT_EQ(::kill(knelld, SIGKILL), 0);
   const auto meanwhile = live_and_die(200);
@@ -138,7 +138,8 @@ TEST_F(Restart, ReportsWhatHappenedMeanwhile) {
   EXPECT_EQ(listener.lost(), 0U);
 }
 
-// One client reads at once, another one when all is over: its events are in its queue all the time.
+// One client reads immediately, another one only after the storm: its events are always in its
+// queue.
 TEST_F(Restart, LosesAndRepeatsNothingInAStorm) {
   // A start takes seconds in an emulated machine.
   const int kills_wanted = in_vm() ? 3 : 20;
@@ -176,7 +177,7 @@ TEST_F(Restart, LosesAndRepeatsNothingInAStorm) {
   EXPECT_EQ(prompt.lost() + late.lost(), 0U);
   EXPECT_FALSE(said("were lost")) << daemon_.log();
   all.push_back(last);
-  std::map<pid_t, std::pair<int, int>> expected;  // two may have had the same pid
+  std::map<pid_t, std::pair<int, int>> expected;  // two children may have had the same pid
   for (const Life& life : all) {
     ++expected[life.pid].first;
     ++expected[life.pid].second;

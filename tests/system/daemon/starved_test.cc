@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// A knelld that lacks something: time to run, memory, descriptors, a disk that takes its journal, a
-// clock that is right. A native listener and a durable one are beside it. What they get and what is
-// reported as lost is what waitpid(2) says; one that needs no disk gets its events although another
-// one waits for it; status says what is wrong; and when the fault is over, knelld goes on by
-// itself.
+// knelld with a resource missing: CPU time, memory, descriptors, a disk for its journal, or a
+// correct clock. A native and a durable listener are connected. The events that they get, plus the
+// events reported as lost, must equal the results of waitpid(2). A listener that needs no disk must
+// get its events while another one waits for the disk. The status must report the problem. When the
+// fault is over, knelld must continue without help.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/futex.h>
@@ -61,7 +61,7 @@ class Faults {
     release();
     ::munmap(shared_, sizeof *shared_);
   }
-  // A program that executes another one with these faults.
+  // The command prefix to run a program with these faults.
   std::vector<std::string> command() const {
     return {"/usr/bin/env", "LD_PRELOAD=" KNELL_FAULTY_LIBC, "KNELL_TEST_FAULTS=" + path_,
             "ASAN_OPTIONS=verify_asan_link_order=0"};
@@ -79,7 +79,7 @@ class Faults {
     std::atomic_ref<int>(value).store(to);
     ::syscall(SYS_futex, &value, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   }
-  // Waits until it is not 0.
+  // Waits until `value` is not 0.
   static bool await(int& value) {
     for (const Deadline deadline; std::atomic_ref<int>(value).load() == 0;) {
       if (deadline.passed()) return false;
@@ -93,8 +93,8 @@ class Faults {
   knell_faults* shared_;
 };
 
-// The working directory, with a long path: an event of a child has more than 1 KiB, so few of them
-// fill a queue.
+// Changes to a working directory with a long path: an event of a child then has more than 1 KiB, so
+// a few of them fill a queue.
 class DeepFolder {
  public:
   explicit DeepFolder(const fs::path& parent) : before_(fs::current_path()) {
@@ -113,15 +113,14 @@ class DeepFolder {
 
 class Starved : public WithJournal {
  protected:
-  // `before`: a program that executes knelld.
+  // `before`: the command prefix of knelld.
   void start(const std::string& more = {}, std::vector<std::string> before = {}) {
     daemon_ = std::make_unique<Daemon>();
     daemon_->run_under(std::move(before));
     daemon_->configure("[journal]\npath = \"" + journal() + "\"\nevents = \"none\"\n" + more);
     ASSERT_TRUE(daemon_->start());
   }
-  // Of all processes: an exit whose details were lost has no name, and would not pass open()'s
-  // filter.
+  // Has no filter: an exit whose details were lost has no name, and would not pass open()'s filter.
   static Listener open_to_all(const std::string& name) {
     Options asked = options(name);
     Listener listener(asked);
@@ -134,7 +133,7 @@ class Starved : public WithJournal {
             .recover = recover,
             .via = "daemon"};
   }
-  // The listener gets what happened last, although another one waits for the disk.
+  // The listener must get the last event, although another one waits for the disk.
   void expect_live(Recorder& recorder) {
     EXPECT_TRUE(recorder.read_until_exit_of(happened_.back().first, happened_.back().second));
   }
@@ -144,7 +143,7 @@ class Starved : public WithJournal {
     EXPECT_TRUE(text);
     return text.value_or("");
   }
-  // A number of the object `part` of the status.
+  // A number in the object `part` of the status.
   long number(const std::string& part, const std::string& name) {
     const std::string text = status();
     const size_t object = text.find("\"" + part + "\":");
@@ -161,8 +160,8 @@ class Starved : public WithJournal {
     EXPECT_TRUE(all && all->contains(name)) << name;
     return all && all->contains(name) ? all->at(name).number().value_or(0) : 0;
   }
-  // Lets processes fail until the queue of the journal overflows, and some more. Returns how many
-  // of their events were lost, by this number of the status.
+  // Makes processes fail until the queue of the journal overflows, and some more. Returns how many
+  // of their events were lost, by this counter of the status.
   long overflow(Recorder& live, const std::string& counter) {
     const DeepFolder deep(folder_.path());
     for (const Deadline deadline; number("journal", counter) == 0 && !deadline.passed();) {
@@ -191,7 +190,7 @@ class Starved : public WithJournal {
     uint64_t lost = 0;
     size_t holes = 0;
   };
-  // Reads until all that happened was delivered or is in the count of a lost event.
+  // Reads until all exits were delivered or counted in a lost event.
   void read_all(Listener& listener, Total& total) {
     for (const Deadline deadline; total.seen.size() + total.lost < happened_.size();) {
       ASSERT_FALSE(deadline.passed())
@@ -201,11 +200,13 @@ class Starved : public WithJournal {
       bool any = false;
       for (const knell_event& event : listener.read(error)) {
         any = true;
-        EXPECT_FALSE(listener.ack(event));  // else there are soon too many of other processes
+        // otherwise too many events of other processes stay unacknowledged
+        EXPECT_FALSE(listener.ack(event));
         if (event.type == KNELL_EVENT_LOST) {
           EXPECT_NE(event.lost_types & (KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT), 0U);
           total.lost += event.lost_count;
-          total.holes += (event.has & KNELL_HAS_COUNT) != 0 ? 1 : 0;  // else of a restart
+          // otherwise the loss of a restart
+          total.holes += (event.has & KNELL_HAS_COUNT) != 0 ? 1 : 0;
         } else if (std::ranges::find(happened_, std::pair(event.pid, event.wait_status)) !=
                    happened_.end()) {
           total.seen.push_back(seen_of(event));
@@ -216,7 +217,7 @@ class Starved : public WithJournal {
     }
     EXPECT_EQ(total.seen.size() + total.lost, happened_.size());
   }
-  // Each event came once, and those that came are a part of what happened, in its order.
+  // Each event was delivered once, and the delivered events have the order of the exits.
   void expect_in_order(const std::vector<Seen>& seen) {
     EXPECT_EQ(once(seen).size(), seen.size());
     auto next = happened_.begin();
@@ -300,8 +301,8 @@ TEST_F(FullDisk, CountsWhatDoesNotFitIntoTheQueue) {
   Total total;
   fail(3);
   read_all(durable, total);
-  // Else the first transaction that fails may have acknowledgements only; then the next one takes
-  // the queue with its hole, and there is a second hole in the queue.
+  // Otherwise the first transaction that fails may have only acknowledgements; then the next one
+  // takes the queue with its hole, and there is a second hole in the queue.
   EXPECT_FALSE(durable.flush_acks()) << knell_explain();
   fill();
   fail(1);
@@ -355,7 +356,7 @@ TEST_F(SlowDisk, HoldsUpOnlyWhatNeedsIt) {
   const long lost = overflow(live, "lost_queue");
   EXPECT_GT(lost, 0);
   ASSERT_TRUE(await_status("\"state\":\"slow\""));
-  EXPECT_THAT(status(), HasSubstr("the disk has not taken a write for "));
+  EXPECT_THAT(status(), HasSubstr("the disk has not completed a write for "));
   EXPECT_THAT(prometheus(), HasSubstr("knell_journal_working 0\n"));
   EXPECT_LT(number("journal", "queued_bytes"), 2 * 64 << 10);
   faults_.release();
@@ -365,7 +366,7 @@ TEST_F(SlowDisk, HoldsUpOnlyWhatNeedsIt) {
   ASSERT_TRUE(await_status("\"state\":\"working\""));
 }
 
-// The keeper of the state has the events that wait.
+// The keeper's state has the waiting events.
 TEST_F(SlowDisk, WhatWaitsForItSurvivesAKill) {
   KNELL_NEEDS(lacks_bpf());
   daemon_ = std::make_unique<Daemon>();
@@ -391,7 +392,7 @@ TEST_F(SlowDisk, WhatWaitsForItSurvivesAKill) {
   EXPECT_EQ(once(total.seen), happened_);
 }
 
-// Without a keeper, what waits for it ends with knelld, and the log has the number.
+// Without a keeper, the waiting events are lost when knelld ends, and the log has their number.
 TEST_F(SlowDisk, DoesNotKeepKnelldFromEnding) {
   start("", faults_.command());
   Recorder live(failures());
@@ -408,7 +409,7 @@ TEST_F(SlowDisk, DoesNotKeepKnelldFromEnding) {
   EXPECT_THAT(daemon_->log(),
               HasSubstr("the disk of the journal does not answer: 20 events were not "
                         "written, and are lost"));
-  EXPECT_FALSE(fs::exists(daemon_->socket())) << "it has removed its socket";
+  EXPECT_FALSE(fs::exists(daemon_->socket())) << "knelld has removed its socket";
   faults_.release();
   ASSERT_TRUE(daemon_->start());
   happened_.erase(happened_.begin() + 3, happened_.end());
@@ -417,7 +418,7 @@ TEST_F(SlowDisk, DoesNotKeepKnelldFromEnding) {
   EXPECT_EQ(once(total.seen), happened_);
 }
 
-// The events of a transaction whose fsync failed are in the file all the same.
+// The events of a transaction whose fsync failed are in the file nevertheless.
 TEST_F(SlowDisk, FailingSyncsLoseAndRepeatNothing) {
   start("sync = \"always\"\n", faults_.command());
   Recorder live(failures());
@@ -449,7 +450,7 @@ TEST_F(SlowDisk, AClockThatIsSetDeletesNothingAndChangesNoOrder) {
   for (const int64_t days : {0, 400, -400, 0}) {
     faults_.set_clock_ahead(days * kDayNs);
     fail(5);
-    read_all(durable, total);  // committed: each in a transaction of its own
+    read_all(durable, total);  // committed: each in its own transaction
   }
   EXPECT_EQ(total.lost, 0U);
   expect_in_order(total.seen);
@@ -524,7 +525,7 @@ std::vector<std::string> in_cgroup(const SmallCgroup& cgroup) {
   return {"/bin/sh", "-c", "echo $$ > " + cgroup.procs() + " && exec \"$0\" \"$@\""};
 }
 
-// Its rings are small, and overflow while it is suspended.
+// The rings of this knelld are small, and overflow while it is suspended.
 class Suspended : public Starved {
  protected:
   void SetUp() override {
@@ -599,7 +600,7 @@ TEST_F(Suspended, ByTheFreezerOfCgroups) {
   daemon_.reset();  // before its cgroup
 }
 
-// Every listener has a full queue, and the limit is near: knelld must not be killed.
+// The queues of all listeners are full, and the memory limit is near: knelld must not be killed.
 TEST_F(Suspended, KeepsWithinTheMemoryOfItsCgroup) {
   start("", in_cgroup(memory_));
   EXPECT_THAT(daemon_->log(), HasSubstr("limited to 64 MiB"));
@@ -624,7 +625,7 @@ TEST_F(Suspended, KeepsWithinTheMemoryOfItsCgroup) {
   for (const auto& one : slow) EXPECT_TRUE(one->take_until([&] { return one->lost() > 0; }));
 }
 
-// Only what nobody else uses of the processors is left for it.
+// knelld gets only CPU time that no other process uses.
 TEST_F(Starved, ALowPriorityDelaysAndLosesNothing) {
   start();
   Recorder live(failures());
@@ -640,7 +641,7 @@ TEST_F(Starved, ALowPriorityDelaysAndLosesNothing) {
     std::vector<Child> busy;
     for (unsigned i = 0; i < 2 * std::thread::hardware_concurrency(); ++i)
       busy.push_back(Child::fork([] {
-        ::prctl(PR_SET_NAME, "busy");  // it is killed, and no failure of this test
+        ::prctl(PR_SET_NAME, "busy");  // it is killed; that is not a failure of this test
         for (const Deadline deadline; !deadline.passed();) {
         }
         return 0;
@@ -657,7 +658,7 @@ TEST_F(Starved, ALowPriorityDelaysAndLosesNothing) {
   EXPECT_TRUE(live.of_type(KNELL_EVENT_LOST).empty());
 }
 
-// Further clients are refused; those that are connected notice nothing.
+// Further clients are refused; connected clients are not affected.
 TEST_F(Starved, WithoutDescriptorsItRefusesClientsAndGoesOn) {
   start();
   Recorder live(failures());

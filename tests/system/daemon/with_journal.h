@@ -27,12 +27,12 @@ class WithJournal : public testing::Test {
  protected:
   void SetUp() override {
     KNELL_NEEDS(lacks_knelld());
-    // Its children inherit the name. Other programs of this machine also exit with a status, and
-    // their events would count for the limits of a listener of all processes.
+    // Children inherit this process name, by which listeners select them. Otherwise exits of other
+    // programs would count for the limits of a listener of all processes.
     name_ = "durable-" + std::to_string(::getpid());
     ASSERT_EQ(::prctl(PR_SET_NAME, name_.c_str()), 0);
   }
-  // `more`: further lines of the section [journal].
+  // `more`: additional lines of the section [journal].
   void start(const std::string& more = {}) {
     daemon_ = std::make_unique<Daemon>();
     daemon_->configure("[journal]\npath = \"" + journal() + "\"\n" + more);
@@ -44,7 +44,7 @@ class WithJournal : public testing::Test {
     ASSERT_TRUE(daemon_->start());
   }
 
-  // A child that exits with a code other than 0: noted in happened_.
+  // Starts a child that exits with a non-zero code, and adds its exit to happened_.
   void fail(int count) {
     for (int i = 0; i < count; ++i) {
       const int code = 1 + (++failures_ % 200);

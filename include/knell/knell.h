@@ -44,7 +44,7 @@
 // fork(2): a handle belongs to the process that opened it. A forked child may close the handle,
 // which has no effect on the parent; every other call fails with -EINVAL.
 //
-// All declarations exist since 0.2.0 unless their comment says "since".
+// All declarations exist since 1.0.0 unless their comment says "since".
 //
 // Structures that begin with `size` grow only at their end, so a program can run with a library
 // that is older or newer than its header. The program sets `size` of options and of structures to
@@ -638,7 +638,7 @@ KNELL_API int knell_doctor(int (*on_finding)(const struct knell_finding*, void*)
 // running; -ETIMEDOUT it does not answer.
 KNELL_API ssize_t knell_status(char* buffer, size_t size);
 
-KNELL_API const char* knell_version(void);  // "0.2.0"
+KNELL_API const char* knell_version(void);  // "1.0.0"
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// <knell/cn_proc.h> of the first library with the soname libknell.so.1, without its comments.
-// check_layout compares the current one with it. Do not change it: programs that were compiled with
-// it exist.
+// <knell/cn_proc.h> of knell 1.0.0, the first library with the soname libknell.so.1, without its
+// comments. check_layout compares the current one with it. Do not change it: programs that were
+// compiled with it exist.
 
 #pragma once
 
@@ -22,6 +22,7 @@ enum knell_event_type {
   KNELL_EVENT_SID = 0x00000080,
   KNELL_EVENT_PTRACE = 0x00000100,
   KNELL_EVENT_COMM = 0x00000200,
+
   KNELL_EVENT_LOST = 0x00100000
 };
 

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
 
-// <knell/knell.h> of the first library with the soname libknell.so.1, without its comments.
-// check_layout compares the current one with it. Do not change it: programs that were compiled with
-// it exist.
+// <knell/knell.h> of knell 1.0.0, the first library with the soname libknell.so.1, without its
+// comments. check_layout compares the current one with it. Do not change it: programs that were
+// compiled with it exist.
 
 #pragma once
 
@@ -34,6 +34,7 @@ enum knell_details {
 
 enum knell_via {
   KNELL_VIA_AUTO = 0,
+
   KNELL_VIA_CONNECTOR = 1,
   KNELL_VIA_BPF = 2,
   KNELL_VIA_PIDFD = 3,
@@ -41,10 +42,12 @@ enum knell_via {
   KNELL_VIA_RECORDING = 5,
   KNELL_VIA_DAEMON = 6,
   KNELL_VIA_PTRACE = 7,
+
   KNELL_VIA_JOURNAL = 8
 };
 
 #define KNELL_LATENCY_DEFAULT_NS 1000000
+#define KNELL_LATENCY_UNDER_LOAD_NS 10000000
 #define KNELL_LATENCY_NONE (-1)
 
 enum knell_from { KNELL_FROM_ACKNOWLEDGED = 0, KNELL_FROM_OLDEST = 1, KNELL_FROM_NEWEST = 2 };
@@ -52,16 +55,24 @@ enum knell_from { KNELL_FROM_ACKNOWLEDGED = 0, KNELL_FROM_OLDEST = 1, KNELL_FROM
 struct knell_options {
   size_t size;
   uint32_t events;
+
   uint32_t level;
   uint32_t details;
   uint32_t via;
   int64_t latency_ns;
+
   uint32_t only_added;
+
   uint32_t args_bytes;
+
   size_t buffer_bytes;
+
   uint32_t recover;
+
   uint32_t reserved;
+
   const char* durable;
+
   const char* cursor;
   uint32_t from;
   uint32_t max_unacked;
@@ -114,6 +125,8 @@ enum knell_cause { KNELL_CAUSE_USER = 1, KNELL_CAUSE_KERNEL = 2, KNELL_CAUSE_OOM
 
 #define KNELL_FLAG_REDELIVERED (UINT32_C(1) << 5)
 
+#define KNELL_FLAG_DETAILS_LOST (UINT32_C(1) << 6)
+
 struct knell_event {
   size_t size;
   uint64_t has;
@@ -135,6 +148,7 @@ struct knell_event {
   struct knell_string args;
   struct knell_string user;
   struct knell_string cgroup, unit, container_id;
+
   struct {
     int32_t pid;
     uint32_t uid;
@@ -145,6 +159,7 @@ struct knell_event {
     struct knell_string unit;
     struct knell_string memory_cgroup;
   } killed_by;
+
   struct knell_id child_id;
   int32_t child_pid, child_tid;
   uint32_t ruid, euid;
@@ -155,14 +170,17 @@ struct knell_event {
   uint32_t lost_types;
   uint64_t lost_from_ns, lost_until_ns;
   int64_t lost_from_time_ns, lost_until_time_ns;
+
   struct {
     int32_t signal;
     int32_t pid;
+
     uint32_t uid;
     struct knell_string comm, parent_comm;
     uint64_t ago_ns;
   } last_signal;
   struct knell_string tty;
+
   struct knell_string cursor;
 };
 
@@ -206,6 +224,7 @@ enum knell_scope { KNELL_SCOPE_ALL = 0, KNELL_SCOPE_USER = 1, KNELL_SCOPE_NAMESP
 struct knell_stats {
   size_t size;
   uint64_t buffer_bytes;
+
   uint64_t received, shown;
   uint64_t lost;
   uint64_t wakeups, drains;
@@ -273,6 +292,7 @@ struct knell_history_options {
   size_t size;
   uint32_t events;
   uint32_t follow;
+
   int64_t since_ns;
   int64_t until_ns;
   uint64_t last;

@@ -42,7 +42,7 @@ Assembler::Assembler(const AssemblerOptions& options, Output& out, const process
 Result<void> Assembler::set_request(const SourceRequest& wanted, uint32_t mask) {
   reported_types_ = mask;
   lifetimes_ = wanted.lifetimes;
-  exits_.set_zeros_filtered((mask & KNELL_EVENT_EXIT) == 0);
+  exits_.set_reported_types(mask);
   const bool more = table_.keep({.details = wanted.details,
                                  .threads = (mask & KNELL_EVENT_FORK) != 0,
                                  .owners = wanted.owners || wanted.namespaces,

@@ -335,6 +335,45 @@ TEST_F(AssemblerTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
   EXPECT_EQ(drain_some({exit_of(60, 0, clock.now_ns + 1)}), (Seen{"60:0", "50:1792"}));
 }
 
+// The death of a process is visible before its last EXIT is sent. Without EXEC events an EXIT of
+// the leader may be that of a worker's exec.
+TEST_F(AssemblerTest, ExecFromAWorkerWithoutExecEventsIsOneExit) {
+  request.details = KNELL_DETAILS_STATUS;
+  reported_types = kExitBit | KNELL_EVENT_FORK;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  for (const int32_t status : {0, 0x300}) {
+    SCOPED_TRACE(status);
+    probe.statuses[50] = status;
+    const uint64_t then = clock.now_ns;
+    EXPECT_EQ(drain({fork_of(50, 1, then, 51), exit_of(50, 0, then + 1)}), Seen{});
+    clock.now_ns += 1'000'000;
+    EXPECT_EQ(drain({}), Seen{}) << "the EXIT of the worker is still to come";
+    EXPECT_EQ(drain({exit_of(50, static_cast<uint32_t>(status), clock.now_ns)}),
+              Seen{"50:" + std::to_string(status)});
+    EXPECT_EQ(drain({}), Seen{});
+    clock.now_ns += 1'000'000'000;
+  }
+}
+
+TEST_F(AssemblerTest, WithoutExecEventsTheExitOfTheWorkerDecides) {
+  request.details = KNELL_DETAILS_STATUS;
+  reported_types = kExitBit | KNELL_EVENT_FORK;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x300;
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
+  EXPECT_EQ(drain({exit_of(50, 0x300, 12, 51)}), Seen{"50:768"});
+}
+
+TEST_F(AssemblerTest, WithoutExecEventsALostExitDelaysTheEnd) {
+  request.details = KNELL_DETAILS_STATUS;
+  reported_types = kExitBit | KNELL_EVENT_FORK;
+  probe.signs[50] = ProcessProbe::Sign::kDead;
+  probe.statuses[50] = 0x300;
+  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
+  clock.now_ns += 200'000'000;
+  EXPECT_EQ(drain({}), Seen{"50:768"});
+}
+
 TEST_F(AssemblerTest, ManyKilledThreadsAreOneExit) {
   tree.add(150, {.threads = 50});
   for (const bool zeros_filtered : {false, true}) {

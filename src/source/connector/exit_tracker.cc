@@ -94,10 +94,16 @@ ExitTracker::NoteResult ExitTracker::note(const event::Raw& exit, uint32_t other
     return NoteResult::kNotYet;
   if (known == nullptr) known = dying_.emplace(exit.pid).first;
   Dying& dying = *known;
-  if (dying.first_ns == 0)
-    dying.first_ns = exit.stamp_ns;
-  else
+  // The first EXIT of the leader was caused by the exec of another thread, which took its place as
+  // the only thread.
+  if (leader && dying.leader) {
+    others = 0;
+    dying.code = 0;
+    dying.mixed = false;
+  } else if (dying.first_ns != 0) {
     dying.mixed |= ((dying.code ^ exit.u.exit.code) & ~kCore) != 0;
+  }
+  if (dying.first_ns == 0) dying.first_ns = exit.stamp_ns;
   dying.last_ns = exit.stamp_ns;
   // EXITs do not come in the order of deaths. If the kernel cannot be asked, a failure is reported
   // rather than a success whose EXIT came later, since a missed failure is the worse error.
@@ -127,8 +133,9 @@ void ExitTracker::crashed(int32_t pid, int32_t tid) {
 // Only the EXIT of the crashed thread says whether a core was written. It may be sent a moment
 // after the process has ended and was reaped. Its arrival wakes the reader.
 bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t read_until_ns) {
-  if (read_until_ns < dying.dead_ns && may_have_executed(dying)) return true;
   if (read_until_ns >= dying.dead_ns + kLateNs) return false;
+  if (may_have_executed(dying) && (exit_is_due(dying) || read_until_ns < dying.dead_ns))
+    return true;
   // It seems to have ended with 0 after a thread failed, and the kernel cannot be asked: a failing
   // EXIT may still come.
   if (dying.zero_after) return !probe_.status(pid, dying.pidfd);
@@ -137,11 +144,19 @@ bool ExitTracker::awaits_more_exits(int32_t pid, const Dying& dying, uint64_t re
 }
 
 // A late reader can find the process dead at the EXIT of its leader although another thread called
-// exec and lived on: that EXEC and the EXIT of the process are still queued. (A leader that is
-// ended by an exec was not killed by a signal.)
+// exec and lived on: that EXEC is still queued, and the EXIT of the process is queued or will be
+// sent in a moment. (A leader that is ended by an exec was not killed by a signal.)
 bool ExitTracker::may_have_executed(const Dying& dying) {
   return dying.leader && dying.exits_pending != 0 &&
          dying.exits_pending != process::ProcessTable::kUnknown && (dying.code & kSignal) == 0;
+}
+
+// Without EXEC events only the next EXIT shows whether another thread called exec: it is that of
+// the other thread, or the second one of the leader. If the threads were counted, it will come. (If
+// the process was alive after the first one, the second one is recognised as late.)
+bool ExitTracker::exit_is_due(const Dying& dying) const {
+  return !execs_received_ && !dying.ended_now &&
+         dying.exits_pending != process::ProcessTable::kUncounted;
 }
 
 // The process has ended, but the EXIT of one of its threads has not been received: the thread may

@@ -76,8 +76,11 @@ class ExitTracker {
   // `most_watched`: the number of descriptors that may be held; sweep() polls processes beyond it.
   ExitTracker(ProcessProbe& probe, size_t most_watched)
       : probe_(probe), most_watched_(most_watched) {}
-  // True: the source does not report EXITs with code 0.
-  void set_zeros_filtered(bool filtered) { zeros_filtered_ = filtered; }
+  // The types of events that the source reports. Without EXIT it reports no EXITs with code 0.
+  void set_reported_types(uint32_t types) {
+    zeros_filtered_ = (types & KNELL_EVENT_EXIT) == 0;
+    execs_received_ = (types & KNELL_EVENT_EXEC) != 0;
+  }
 
   enum class NoteResult {
     kNew,    // the caller reserves a slot for it: dying->slot
@@ -153,6 +156,7 @@ class ExitTracker {
   static bool threads_pending(const Dying& dying);
   bool threads_uncounted(const Dying& dying) const;
   static bool may_have_executed(const Dying& dying);
+  bool exit_is_due(const Dying& dying) const;
   bool awaits_more_exits(int32_t pid, const Dying& dying, uint64_t read_until_ns);
   static int32_t with_core(int32_t status, const Dying& dying);
   std::optional<int32_t> status_of(int32_t pid, const Dying& dying);
@@ -168,7 +172,7 @@ class ExitTracker {
   };
 
   ProcessProbe& probe_;
-  bool zeros_filtered_ = false;
+  bool zeros_filtered_ = false, execs_received_ = true;
   size_t most_watched_;
   size_t watched_ = 0;
   PidMap<Dying> dying_;

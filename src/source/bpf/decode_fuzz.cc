@@ -30,10 +30,10 @@ void build(Builder& to, uint32_t level, const knell::source::Decoded& decoded) {
   to.builder.set_request({.level = level, .roots = {1}, .owners = true, .namespaces = true});
   if (decoded.process != nullptr) {
     to.builder.add(decoded, decoded.process->roots);
-    to.builder.add_exit(&decoded, knell_mark{}, 0, EventBuilder::DetailsLost::kNo);
+    to.builder.add_exit(&decoded, knell_mark{}, 0, knell::source::EventBuilder::DetailsLost::kNo);
   } else if (decoded.mark != nullptr) {
     to.builder.add_exit(nullptr, *decoded.mark, decoded.mark->roots,
-                        EventBuilder::DetailsLost::kYes);
+                        knell::source::EventBuilder::DetailsLost::kYes);
   }
   to.kept.take();
   to.kept.events.clear();

@@ -87,6 +87,7 @@ event::Raw exec_of(int32_t pid, uint64_t at) {
 
 class AssemblerTest : public ::testing::Test {
  protected:
+  using Seen = std::vector<std::string>;
   // Runs one drain. Returns "pid:status" for exits, "fork:child", "exec:pid", ...
   std::vector<std::string> drain(const std::vector<event::Raw>& raws,
                                  const std::vector<event::Raw>& last_words = {}) {
@@ -139,6 +140,18 @@ class AssemblerTest : public ::testing::Test {
     if (!assembler_) return;
     EXPECT_TRUE(assembler_->set_request(request, reported_types));
   }
+  // As for exits with status details: forks are reported to count threads, EXEC events are not.
+  void without_execs() {
+    request.details = KNELL_DETAILS_STATUS;
+    reported_types = kExitBit | KNELL_EVENT_FORK;
+  }
+  // The EXIT of a leader with one thread, read when the process is dead. It ended with 0x300.
+  void leader_exits_without_execs() {
+    without_execs();
+    probe.signs[50] = ProcessProbe::Sign::kDead;
+    probe.statuses[50] = 0x300;
+    EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
+  }
   // False: too many roots.
   bool follow(std::vector<int32_t> roots) {
     Assembler& n = assembler();
@@ -146,7 +159,6 @@ class AssemblerTest : public ::testing::Test {
     return n.set_request(request, reported_types).has_value();
   }
 
-  using Seen = std::vector<std::string>;
   process::FakeProc tree;
   FakeClock clock;
   FakeProbe probe;
@@ -338,8 +350,7 @@ TEST_F(AssemblerTest, DecidesALeadersExitByEventsSentAfterTheDeath) {
 // The death of a process is visible before its last EXIT is sent. Without EXEC events an EXIT of
 // the leader may be that of a worker's exec.
 TEST_F(AssemblerTest, ExecFromAWorkerWithoutExecEventsIsOneExit) {
-  request.details = KNELL_DETAILS_STATUS;
-  reported_types = kExitBit | KNELL_EVENT_FORK;
+  without_execs();
   probe.signs[50] = ProcessProbe::Sign::kDead;
   for (const int32_t status : {0, 0x300}) {
     SCOPED_TRACE(status);
@@ -356,20 +367,12 @@ TEST_F(AssemblerTest, ExecFromAWorkerWithoutExecEventsIsOneExit) {
 }
 
 TEST_F(AssemblerTest, WithoutExecEventsTheExitOfTheWorkerDecides) {
-  request.details = KNELL_DETAILS_STATUS;
-  reported_types = kExitBit | KNELL_EVENT_FORK;
-  probe.signs[50] = ProcessProbe::Sign::kDead;
-  probe.statuses[50] = 0x300;
-  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
+  leader_exits_without_execs();
   EXPECT_EQ(drain({exit_of(50, 0x300, 12, 51)}), Seen{"50:768"});
 }
 
 TEST_F(AssemblerTest, WithoutExecEventsALostExitDelaysTheEnd) {
-  request.details = KNELL_DETAILS_STATUS;
-  reported_types = kExitBit | KNELL_EVENT_FORK;
-  probe.signs[50] = ProcessProbe::Sign::kDead;
-  probe.statuses[50] = 0x300;
-  EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
+  leader_exits_without_execs();
   clock.now_ns += 200'000'000;
   EXPECT_EQ(drain({}), Seen{"50:768"});
 }

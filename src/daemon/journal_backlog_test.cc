@@ -157,6 +157,7 @@ TEST_F(JournalBacklogTest, AnEventThatWasCommittedIsNotWrittenAgain) {
 // before.
 TEST_F(JournalBacklogTest, WhatTheWriterBeforeWritesLastIsNotWrittenAgain) {
   auto before = record();
+  before->flush();  // its thread has the lock now
   JournalBacklog backlog(kEvent, kDone, kMost);
   add(backlog, 1);
   add(backlog, 2);

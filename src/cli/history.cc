@@ -12,6 +12,7 @@
 #include <knell/knell.hpp>
 #include <memory>
 
+#include "base/file_lock.h"
 #include "cli/command.h"
 #include "cli/journal_flags.h"
 #include "cli/message.h"
@@ -158,6 +159,8 @@ Outcome<int> History::execute(std::vector<std::string>) {
   }
   KNELL_ASSIGN(Listener listener, std::move(opened));
   plan.read = journal_text(listener, journal_);
+  if (listener.stats().daemon == KNELL_DAEMON_NONE && !is_locked(journal_.path() + "-lock"))
+    plan.read += ", to which no knelld writes";
   KNELL_TRY(plan.selection.apply(listener));
   KNELL_TRY(drop_privileges({CAP_DAC_READ_SEARCH}));  // to reopen a journal file that was replaced
   std::unique_ptr<View> view;

@@ -14,7 +14,6 @@
 #include "journal/store.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include <utility>
 
 #include "base/boot_id.h"
+#include "base/file_lock.h"
 
 namespace knell::journal {
 namespace {
@@ -37,11 +37,11 @@ constexpr mode_t kMode = 0640;
 constexpr int kMostDeletedBlocks = 4096;
 
 Result<UniqueFd> lock_journal(const std::string& path) {
-  const std::string name = path + "-lock";
+  const std::string name = path + "-lock";  // `knell history` tests this lock
   UniqueFd lock(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode));
   if (!lock) return errno_error("open " + name);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno == EWOULDBLOCK) return say(EBUSY, path + ": another knelld writes to this journal");
+  if (lock_file(lock.get())) return lock;
+  if (errno == EAGAIN) return say(EBUSY, path + ": another knelld writes to this journal");
   return errno_error("lock " + name);
 }
 

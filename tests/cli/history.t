@@ -6,7 +6,7 @@
 NAME history shows all events of a journal as a table with the days
 SETUP make_journal j.db
 RUN knell history --journal j.db
-EXPECT_ERR \Aall events of all processes, from j\.db\n
+EXPECT_ERR \Aall events of all processes, from j\.db, to which no knelld writes\n
 EXPECT ^TIME +PID
 EXPECT (?s)^\d{4}-\d\d-\d\d\n[\d:.]+ +11 .*^\d{4}-\d\d-\d\d\n[\d:.]+ +12 .* 16 
 EXPECT SIGKILL +sleep
@@ -121,10 +121,11 @@ RUN export KNELL_SOCKET=$PWD/k.sock
   until_shown() { until [[ $(shown 2>/dev/null) == *"$1"* ]]; do sleep 0.02; done; }
   start; ./sh_of_history -c 'exit 7'; ./sh_of_history -c 'exit 0'; until_shown 7
   knell status | grep -c '^journal .*j\.db: [1-9][0-9]* events since'
-  kill -9 $pid; wait $pid; shown
+  unwritten() { knell history --journal j.db 2>&1 >/dev/null | grep -c 'to which no knelld writes'; }
+  unwritten; kill -9 $pid; wait $pid; unwritten; shown
   rm k.sock; start; ./sh_of_history -c 'exit 8'; until_shown 8; kill $pid; wait $pid; shown
   knell history --journal j.db --verify | grep -c 'seq 1 to'
-EXPECT \A1\n\[true,7,"exit 7"\]\n\[true,7,"exit 7"\]\n\[true,null,null\]\n\[true,8,"exit 8"\]\n1\n\Z
+EXPECT \A1\n0\n1\n\[true,7,"exit 7"\]\n\[true,7,"exit 7"\]\n\[true,null,null\]\n\[true,8,"exit 8"\]\n1\n\Z
 
 NAME a member of the group reads the journal whatever became of knelld and the index of the WAL
 NEEDS root tool:jq tool:sqlite3 tool:setpriv

@@ -127,8 +127,8 @@ set(KNELL_FOLDERS_OF_LIBKNELL base event filter handover process source feed wir
 # Builds knell_NAME, a static, position-independent library, of all *.cc of this folder and the
 # SUBDIRS, except *_test.cc, *_fuzz.cc and *_bench.cc. DEPS are other folders. SMALL: files that are
 # not in the path of an event; they are compiled for size, which halves their code. With tests, also
-# builds knell_NAME_test of all *_test.cc, label `unit`. With KNELL_FUZZ, also builds an executable
-# for each *_fuzz.cc, named like its file.
+# builds knell_NAME_test of all *_test.cc, label `unit`, and compiles all *_fuzz.cc. With KNELL_FUZZ,
+# also builds an executable for each *_fuzz.cc, named like its file.
 function(knell_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPS;LIBS;SUBDIRS;EXCLUDE;SMALL;TEST_LIBS")
   set(target knell_${name})
@@ -174,5 +174,8 @@ function(knell_library name)
       target_link_libraries(${fuzzer} PRIVATE knell_options ${target})
       target_link_options(${fuzzer} PRIVATE -fsanitize=fuzzer)
     endforeach()
+  elseif(KNELL_TESTS AND fuzzers)  # so that a change that breaks them is noticed in each build
+    add_library(${target}_fuzzers OBJECT ${fuzzers})
+    target_link_libraries(${target}_fuzzers PRIVATE knell_options ${target})
   endif()
 endfunction()

@@ -55,7 +55,7 @@ class Bytes {
 
 uint32_t some_type(uint8_t number) {
   const uint32_t bit = uint32_t{1} << number % 32;
-  return number >= 128 ? KNELL_EVENT_LOST : bit;
+  return number >= 128 ? uint32_t{KNELL_EVENT_LOST} : bit;
 }
 
 knell_event some_event(Bytes& bytes) {

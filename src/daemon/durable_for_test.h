@@ -177,13 +177,23 @@ class DurableStage {
     return client.acks.empty() ? wire::Ack{.error = -1, .request = 0, .text = {}}
                                : client.acks.back();
   }
-  wire::Ack attach(DurableClient& client, const wire::Durable& what,
-                   uint32_t mask = KNELL_EVENT_EXIT,
-                   std::vector<filter::Predicate> predicates = {}) {
+  static std::string attach_packet(DurableClient& client, const wire::Durable& what, uint32_t mask,
+                                   std::vector<filter::Predicate> predicates) {
     filter::Subscription subscription;
     subscription.mask = mask;
     subscription.predicates = std::move(predicates);
-    return ask(client, *wire::encode(subscription, ++client.requests, &what));
+    return *wire::encode(subscription, ++client.requests, &what);
+  }
+  wire::Ack attach(DurableClient& client, const wire::Durable& what,
+                   uint32_t mask = KNELL_EVENT_EXIT,
+                   std::vector<filter::Predicate> predicates = {}) {
+    return ask(client, attach_packet(client, what, mask, std::move(predicates)));
+  }
+  // Only passes the request to the recorder: its answer is read by the next turn().
+  static void send_attach(DurableClient& client, const wire::Durable& what, uint32_t mask,
+                          std::vector<filter::Predicate> predicates = {}) {
+    KNELL_CHECK(client.end.send(attach_packet(client, what, mask, std::move(predicates))));
+    client.serve();
   }
   DurableClient& attached(const std::string& name, uint32_t from = KNELL_FROM_ACKNOWLEDGED) {
     DurableClient& client = connect();

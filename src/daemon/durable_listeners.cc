@@ -9,6 +9,11 @@
 //
 //   attach() -> [commit] -> on_attached() -> { page -> in_flight -> acknowledge() -> [commit] }*
 //
+// While attach() waits for its answer, it is unknown whether the row has the old or the new mask
+// and predicates. So the events that pass any of them are stored. The writer counts those that pass
+// the row, and delivery applies the filter of the row: the other events of that time are not
+// delivered.
+//
 // At most one page of a connection is being read. The next one is requested only while few bytes
 // wait to be sent and fewer than most_unacked events are in flight. So the memory of a connection
 // is bounded.
@@ -123,32 +128,36 @@ void DurableListeners::adopt(const journal::DurableName& row) {
 DurableListeners::Wanted DurableListeners::wants(const knell_event& event,
                                                  const filter::Ancestry& ancestry) const {
   Wanted wanted;
-  for (const auto& [key, name] : names_) {
-    if ((event.flags & KNELL_FLAG_RECOVERED) != 0 && !name.recover) continue;
-    if (!name.filter->wants(event, 0)) continue;
+  const auto add = [&](const Name& name) {
+    if ((event.flags & KNELL_FLAG_RECOVERED) != 0 && !name.recover) return;
+    if (!name.filter->wants(event, 0)) return;
     const bool excluded = event.type != KNELL_EVENT_LOST &&
                           std::ranges::any_of(name.excluded_roots, [&](int32_t root) {
                             return ancestry.is_under(root, event);
                           });
-    if (excluded && name.exclusion != 0) {
+    if (excluded) {
       wanted.marks |= journal::exclusion_bit(name.exclusion);
-      continue;
+      return;
     }
     wanted.any = true;
     wanted.details = std::min(wanted.details, name.details);
-  }
+  };
+  for (const auto& [key, name] : names_) add(name);
+  for (const auto& [token, name] : attaching_) add(name);
   return wanted;
 }
 
 std::vector<filter::Interest> DurableListeners::interests() const {
   std::vector<filter::Interest> all;
-  all.reserve(names_.size());
+  all.reserve(names_.size() + attaching_.size());
   for (const auto& [key, name] : names_) all.push_back(name.interest);
+  for (const auto& [token, name] : attaching_) all.push_back(name.interest);
   return all;
 }
 
 bool DurableListeners::has_user_scopes() const {
-  return std::ranges::any_of(names_, [](const auto& one) { return !one.second.every_user; });
+  const auto has_scope = [](const auto& one) { return !one.second.every_user; };
+  return std::ranges::any_of(names_, has_scope) || std::ranges::any_of(attaching_, has_scope);
 }
 
 // ---------------------------------------------------------------------------------------- requests
@@ -211,23 +220,15 @@ Result<DurableListeners::Done> DurableListeners::attach(Client& client,
   attach.most_of_account =
       wanted.account == 0 ? journal::kMostDurableNames : options_.most_per_user;
   KNELL_ASSIGN(Name name, live_name(wanted, filter.predicates.values()));
-  const auto known = names_.find(key);
-  std::optional<Name> stored;
-  if (known != names_.end()) stored = known->second;
-  if (stored) name.exclusion = stored->exclusion;
 
   Attached& one = attached_[&client];
   one.client = &client;
   one.key = key;
-  one.mask = wanted.mask;
-  one.name = name;
   one.most_unacked = durable.most_unacked;
   one.confirmed = one.reading = false;
   ++one.turn;
-  // From here on its events are stored, although the row is not committed yet.
-  names_[key] = std::move(name);
   const uint64_t token = wait_for(Asked::kAttach, &client, key);
-  waiting_.at(token).before = std::move(stored);
+  attaching_.emplace(token, std::move(name));
   recorder_->request({.token = token, .what = std::move(attach)});
   return Done::kLater;
 }
@@ -282,8 +283,12 @@ Result<DurableListeners::Done> DurableListeners::forget(Client& client,
 }
 
 void DurableListeners::detach(Client& client) {
-  for (auto& [token, waiting] : waiting_)
-    if (waiting.client == &client) waiting.client = nullptr;
+  for (auto& [token, waiting] : waiting_) {
+    if (waiting.client != &client) continue;
+    waiting.client = nullptr;
+    if (const auto name = attaching_.find(token); name != attaching_.end())
+      name->second.excluded_roots.clear();
+  }
   const auto found = attached_.find(&client);
   if (found == attached_.end()) return;
   Attached& one = found->second;
@@ -324,29 +329,30 @@ void DurableListeners::on_answer(journal::Recorder::Answer& answer) {
   Waiting waiting = std::move(found->second);
   waiting_.erase(found);
   const Result<journal::DurableName>& row = answer.row;
-  const bool in_use = std::ranges::any_of(
-      attached_, [&](const auto& one) { return one.second.key == waiting.key; });
-  if (waiting.what == Asked::kForget && row && !in_use) names_.erase(waiting.key);
-  if (waiting.what == Asked::kAttach && !row) {
-    if (waiting.before)
-      names_[waiting.key] = *std::move(waiting.before);
-    else
-      names_.erase(waiting.key);
+  auto attaching = attaching_.extract(answer.token);
+  if (waiting.what == Asked::kForget && row) names_.erase(waiting.key);
+  if (waiting.what == Asked::kAttach && row) {
+    attaching.mapped().exclusion = row->exclusion;
+    names_.insert_or_assign(waiting.key, std::move(attaching.mapped()));
   }
   if (waiting.client == nullptr) return;
   Attached* const one = find(*waiting.client);
+  auto outcome = row ? Result<void>() : std::unexpected(row.error());
   if (one != nullptr && waiting.what == Asked::kAttach) {
-    on_attached(*one, row);
+    outcome = on_attached(*one, row);
   } else if (one != nullptr && waiting.what == Asked::kAcknowledge && row) {
     while (!one->in_flight.empty() && one->in_flight.front().what.seq <= one->acknowledging)
       one->in_flight.pop_front();
   }
-  waiting.client->finish_durable(row ? Result<void>() : std::unexpected(row.error()));
+  waiting.client->finish_durable(std::move(outcome));
   options_.resume(*waiting.client);
 }
 
-void DurableListeners::on_attached(Attached& one, const Result<journal::DurableName>& row) {
-  if (!row) return;  // finish_durable() detaches this client
+// After an error, finish_durable() detaches the client.
+Result<void> DurableListeners::on_attached(Attached& one, const Result<journal::DurableName>& row) {
+  if (!row) return std::unexpected(row.error());
+  KNELL_ASSIGN(auto filter, journal::DurableFilter::create(*row));
+  one.filter = std::make_shared<const journal::DurableFilter>(std::move(filter));
   const bool first = one.journal != progress_.id;
   if (first) {
     one.journal = progress_.id;
@@ -355,9 +361,7 @@ void DurableListeners::on_attached(Attached& one, const Result<journal::DurableN
     one.in_flight.clear();
   }
   one.confirmed = true;
-  auto filter = journal::DurableFilter::create(*row);
-  if (filter) one.name.filter = std::make_shared<const journal::DurableFilter>(*std::move(filter));
-  names_[one.key].exclusion = row->exclusion;
+  return {};
 }
 
 // A damaged journal was moved aside. The new journal has the same names and begins with a lost
@@ -390,7 +394,7 @@ void DurableListeners::read_on(Attached& one) {
                    .owner = one.key.first,
                    .from = one.next_seq,
                    .redelivered = one.redelivered_until,
-                   .filter = one.name.filter,
+                   .filter = one.filter,
                    .scope = one.client->peer().scope(),
                    .details = one.client->listener().node()->filter.subscription.details,
                    .most_events = one.most_unacked - one.in_flight.size()});

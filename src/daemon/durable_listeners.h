@@ -111,11 +111,10 @@ class DurableListeners {
   struct Attached {
     Client* client = nullptr;
     Key key;
-    Name name;
-    uint32_t mask = 0;
-    bool confirmed = false;  // the row is committed in the journal
-    bool reading = false;    // a page is requested
-    uint64_t turn = 0;       // turn of the awaited page; pages of earlier turns are dropped
+    std::shared_ptr<const journal::DurableFilter> filter;  // of the row; set when confirmed
+    bool confirmed = false;                                // the row is committed in the journal
+    bool reading = false;                                  // a page is requested
+    uint64_t turn = 0;  // turn of the awaited page; pages of earlier turns are dropped
     std::string journal;
     int64_t next_seq = 0, redelivered_until = 0;
     int64_t last_time_ns = 0;  // of the newest event that was sent
@@ -128,7 +127,6 @@ class DurableListeners {
     Asked what{};
     Client* client = nullptr;  // nullptr: it has disconnected
     Key key;
-    std::optional<Name> before = {};  // kAttach: the row before the request, if there was one
   };
 
   DurableListeners(Options options, const std::vector<journal::DurableName>& names, Clock& clock);
@@ -139,7 +137,7 @@ class DurableListeners {
   uint64_t wait_for(Asked what, Client* client, Key key);
   Result<void> check_waiting() const;
   void on_answer(journal::Recorder::Answer& answer);
-  void on_attached(Attached& one, const Result<journal::DurableName>& row);
+  Result<void> on_attached(Attached& one, const Result<journal::DurableName>& row);
   void on_page(Page& page);
   void on_missed(Attached& one, const Page& page);
   void on_replaced();
@@ -153,7 +151,10 @@ class DurableListeners {
   std::unique_ptr<journal::Recorder> recorder_;
   std::unique_ptr<DurablePages> pages_;
   journal::Recorder::Progress progress_;
+  // The names in the journal, as far as it has answered. While a request to attach waits, the
+  // events that pass its filter are wanted, too; events are not marked for it.
   std::map<Key, Name> names_;
+  std::map<uint64_t, Name> attaching_;  // by token of the request
   std::map<const Client*, Attached> attached_;
   std::map<uint64_t, Waiting> waiting_;  // by token
   uint64_t last_token_ = 0;

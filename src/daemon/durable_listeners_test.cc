@@ -158,6 +158,65 @@ TEST_F(DurableListenersTest, ACursorThatDoesNotFitIsRefusedWithTheChoices) {
   EXPECT_TRUE(durable_->status({}).size() == 1) << "a refused name must not stay";
 }
 
+// The first client closes its connection before it is answered; the second one attaches before
+// knelld reads that answer.
+TEST_F(DurableListenersTest, ARefusedRequestDoesNotChangeTheNextOneForItsName) {
+  for (const std::string name : {"new", "stored"}) {
+    if (name == "stored") {
+      Client& before = connect();
+      EXPECT_EQ(attach(before, {.name = name, .cursor = {}}, KNELL_EVENT_EXEC).error, 0);
+      disconnect(before);
+    }
+    Client& first = connect();
+    Client& second = connect();
+    send_attach(first, {.name = name, .cursor = "k1:nonsense"}, KNELL_EVENT_EXIT);
+    first.theirs.reset();
+    EXPECT_EQ(attach(second, {.name = name, .from = KNELL_FROM_NEWEST, .cursor = {}}).error, 0);
+    exits(1, 1);
+    until([&] { return second.seen.size() == 1; });
+    EXPECT_THAT(pids(second), ElementsAre(1));
+    disconnect(first);
+    EXPECT_TRUE(durable_->wants(journal::exit_event(2, 0x100), filter::NoAncestry()).any);
+    disconnect(second);
+  }
+}
+
+TEST_F(DurableListenersTest, EventsOfAStoredNameAreKeptWhileARequestForItWaits) {
+  disconnect(attached("n"));
+  Client& refused = connect();
+  send_attach(refused, {.name = "n", .cursor = "k1:nonsense"}, KNELL_EVENT_EXEC);
+  knell_event exec = journal::exit_event(7);
+  exec.type = KNELL_EVENT_EXEC;
+  EXPECT_TRUE(durable_->wants(exec, filter::NoAncestry()).any) << "the request may be accepted";
+  exits(1, 1);
+  until([&] { return !refused.acks.empty() && refused.acks.back().error == EINVAL; });
+  EXPECT_FALSE(durable_->wants(exec, filter::NoAncestry()).any);
+  EXPECT_EQ(row("n").pending, 1U);
+  Client& client = attached("n");
+  until([&] { return client.seen.size() == 1; });
+  EXPECT_THAT(pids(client), ElementsAre(1));
+}
+
+// The request may be refused, and then the event is one of the stored name.
+TEST_F(DurableListenersTest, ARequestThatWaitsMarksNoEvent) {
+  const auto self = static_cast<int64_t>(::getpid());
+  const std::vector<Predicate> excludes{{.key = Key::kUnder, .excluded = true, .value = self}};
+  Client& before = connect();
+  EXPECT_EQ(attach(before, {.name = "n", .cursor = {}}, KNELL_EVENT_EXIT, excludes).error, 0);
+  disconnect(before);
+  Client& refused = connect();
+  send_attach(refused, {.name = "n", .cursor = "k1:nonsense"}, KNELL_EVENT_EXIT, excludes);
+  class Under final : public filter::Ancestry {
+    bool is_under(int32_t, const knell_event&) const override { return true; }
+  };
+  happen(journal::exit_event(1, 0x100), Under());
+  until([&] { return !refused.acks.empty() && refused.acks.back().error == EINVAL; });
+  Client& client = connect();
+  EXPECT_EQ(attach(client, {.name = "n", .cursor = {}}, KNELL_EVENT_EXIT, excludes).error, 0);
+  until([&] { return client.seen.size() == 1; });
+  EXPECT_THAT(pids(client), ElementsAre(1));
+}
+
 TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
   stop();
   options_.most_bytes = 96 << 10;

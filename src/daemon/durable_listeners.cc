@@ -76,7 +76,7 @@ Result<std::unique_ptr<DurableListeners>> DurableListeners::create(
   std::unique_ptr<DurableListeners> made(new DurableListeners(std::move(options), names, clock));
   made->event_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!made->event_) return errno_error("create an eventfd");
-  for (const journal::DurableName& row : names) made->adopt(row);
+  made->adopt_all(names);
   // Not immediately: after a machine was off for a month, its listeners get time to connect first.
   made->check_ns_ = clock.monotonic_ns() + kCheckNs;
   return made;
@@ -87,6 +87,7 @@ void DurableListeners::start() {
   recorder_ = options_.start(notify);
   pages_ = std::make_unique<DurablePages>(options_.path, notify);
   progress_ = recorder_->take_progress();
+  if (!progress_.id.empty()) on_replaced();
 }
 
 void DurableListeners::request_stop(std::function<void()> at_end) {
@@ -120,9 +121,25 @@ Result<DurableListeners::Name> DurableListeners::live_name(
   return name;
 }
 
-void DurableListeners::adopt(const journal::DurableName& row) {
-  auto name = live_name(row, {});
-  if (name) names_[{row.owner, row.name}] = *std::move(name);
+// The names are those of the rows from here on. The processes that a connection excludes stay
+// excluded.
+void DurableListeners::adopt_all(const std::vector<journal::DurableName>& rows) {
+  const std::map<Key, Name> before = std::exchange(names_, {});
+  for (const journal::DurableName& row : rows) {
+    auto name = live_name(row, {});
+    if (!name) continue;
+    const Key key{row.owner, row.name};
+    if (const auto known = before.find(key); known != before.end())
+      name->excluded_roots = known->second.excluded_roots;
+    names_.emplace(key, *std::move(name));
+  }
+}
+
+const journal::DurableName* DurableListeners::stored_row(const Key& key) const {
+  const auto row = std::ranges::find_if(*progress_.names, [&](const journal::DurableName& one) {
+    return one.owner == key.first && one.name == key.second;
+  });
+  return row == progress_.names->end() ? nullptr : &*row;
 }
 
 DurableListeners::Wanted DurableListeners::wants(const knell_event& event,
@@ -246,12 +263,13 @@ Result<DurableListeners::Done> DurableListeners::acknowledge(Client& client,
   KNELL_TRY(check_waiting());
   const auto cursor = journal::parse_cursor(what.cursor);
   if (!cursor) return say(EINVAL, "acknowledge: the cursor is not one of an event");
-  if (cursor->journal != one->journal)
-    return say(ESTALE, "acknowledge: the event is of a journal that was replaced");
+  if (cursor->journal != one->journal) return journal::other_journal();
   if (cursor->seq >= one->next_seq)
     return say(ERANGE, "acknowledge: the event was not delivered by this connection");
-  journal::Acknowledge request{
-      .owner = one->key.first, .name = one->key.second, .seq = cursor->seq};
+  journal::Acknowledge request{.journal = one->journal,
+                               .owner = one->key.first,
+                               .name = one->key.second,
+                               .seq = cursor->seq};
   for (const InFlight& event : one->in_flight) {
     if (event.what.seq > cursor->seq) {
       request.what.oldest_pending_ns = event.time_ns;
@@ -311,7 +329,7 @@ void DurableListeners::on_ready() {
   (void)!::read(event_.get(), &count, sizeof count);
   journal::Recorder::Progress now = recorder_->take_progress();
   std::vector<journal::Recorder::Answer> answers = std::exchange(now.answers, {});
-  const bool replaced = !progress_.id.empty() && now.id != progress_.id;
+  const bool replaced = now.id != progress_.id;
   progress_ = std::move(now);
   if (replaced) on_replaced();
   for (journal::Recorder::Answer& answer : answers) on_answer(answer);
@@ -328,9 +346,17 @@ void DurableListeners::on_answer(journal::Recorder::Answer& answer) {
   if (found == waiting_.end()) return;
   Waiting waiting = std::move(found->second);
   waiting_.erase(found);
-  const Result<journal::DurableName>& row = answer.row;
+  Result<journal::DurableName> row = answer.row;
+  // The journal may have been replaced after it answered. Then the row of the new journal counts.
+  const bool outdated = row && answer.journal != progress_.id;
+  if (outdated && waiting.what == Asked::kAttach) {
+    if (const journal::DurableName* now = stored_row(waiting.key))
+      row = *now;
+    else
+      row = say(EIO, "the journal of knelld was damaged and lost this durable listener; try again");
+  }
   auto attaching = attaching_.extract(answer.token);
-  if (waiting.what == Asked::kForget && row) names_.erase(waiting.key);
+  if (waiting.what == Asked::kForget && row && !outdated) names_.erase(waiting.key);
   if (waiting.what == Asked::kAttach && row) {
     attaching.mapped().exclusion = row->exclusion;
     names_.insert_or_assign(waiting.key, std::move(attaching.mapped()));
@@ -340,7 +366,7 @@ void DurableListeners::on_answer(journal::Recorder::Answer& answer) {
   auto outcome = row ? Result<void>() : std::unexpected(row.error());
   if (one != nullptr && waiting.what == Asked::kAttach) {
     outcome = on_attached(*one, row);
-  } else if (one != nullptr && waiting.what == Asked::kAcknowledge && row) {
+  } else if (one != nullptr && waiting.what == Asked::kAcknowledge && row && !outdated) {
     while (!one->in_flight.empty() && one->in_flight.front().what.seq <= one->acknowledging)
       one->in_flight.pop_front();
   }
@@ -364,9 +390,10 @@ Result<void> DurableListeners::on_attached(Attached& one, const Result<journal::
   return {};
 }
 
-// A damaged journal was moved aside. The new journal has the same names and begins with a lost
-// event, so the listeners continue with that event.
+// The journal was opened, or it was damaged and moved aside. The new journal has the same names and
+// begins with a lost event, so the listeners continue with that event.
 void DurableListeners::on_replaced() {
+  adopt_all(*progress_.names);
   for (auto& [client, one] : attached_) {
     if (!one.confirmed) continue;
     ++one.turn;
@@ -375,9 +402,11 @@ void DurableListeners::on_replaced() {
     one.journal = progress_.id;
     one.next_seq = 1;
     one.redelivered_until = 0;
+    const journal::DurableName* const row = stored_row(one.key);
+    if (row == nullptr) continue;
+    if (auto filter = journal::DurableFilter::create(*row))
+      one.filter = std::make_shared<const journal::DurableFilter>(*std::move(filter));
   }
-  for (const journal::DurableName& row : *progress_.names)
-    if (!names_.contains({row.owner, row.name})) adopt(row);
 }
 
 // --------------------------------------------------------------------------------------------
@@ -422,6 +451,7 @@ void DurableListeners::on_page(Page& page) {
     recorder_->request({.token = 0,
                         .what = journal::Note{.owner = one.key.first,
                                               .name = one.key.second,
+                                              .journal = one.journal,
                                               .delivered = page.entries.back().seq,
                                               .redelivered = page.redelivered}});
     one.client->queue_frame(page.frame);

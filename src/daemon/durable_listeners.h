@@ -132,7 +132,9 @@ class DurableListeners {
   DurableListeners(Options options, const std::vector<journal::DurableName>& names, Clock& clock);
   static Result<Name> live_name(const journal::DurableName& row,
                                 const std::vector<filter::Predicate>& with_under);
-  void adopt(const journal::DurableName& row);
+  void adopt_all(const std::vector<journal::DurableName>& rows);
+  // The row of the name after the last commit; nullptr: there is none.
+  const journal::DurableName* stored_row(const Key& key) const;
   Attached* find(const Client& client);
   uint64_t wait_for(Asked what, Client* client, Key key);
   Result<void> check_waiting() const;

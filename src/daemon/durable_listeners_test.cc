@@ -92,6 +92,44 @@ TEST_F(DurableListenersTest, AJournalThatWasReplacedBeginsWithALostEvent) {
   EXPECT_EQ(ask(client, wire::encode(wire::Acknowledge{.cursor = cursor}, 9)).error, ESTALE);
 }
 
+// The second client's request was answered by the old journal, and knelld reads that answer when
+// the new journal is in use.
+TEST_F(DurableListenersTest, AJournalThatIsReplacedInUseBeginsWithALostEvent) {
+  class Under final : public filter::Ancestry {
+    bool is_under(int32_t, const knell_event& event) const override { return event.pid == 22; }
+  };
+  const auto self = static_cast<int64_t>(::getpid());
+  Client& first = attached("first");
+  exits(1, 20);
+  until([&] { return first.seen.size() == 20; });
+  const Seen old = first.seen.back();
+  Client& excludes = connect();
+  EXPECT_EQ(attach(excludes, {.name = "excludes", .cursor = {}}, KNELL_EVENT_EXIT,
+                   {{.key = Key::kUnder, .excluded = true, .value = self}})
+                .error,
+            0);
+  disconnect(first);
+  Client& second = connect();
+  send_attach(second, {.name = "first", .from = KNELL_FROM_NEWEST, .cursor = {}}, KNELL_EVENT_EXIT);
+  durable_->recorder().flush();
+  {
+    auto database = journal::Database::open(options_.path, journal::Database::Mode::kWrite);
+    ASSERT_TRUE(database && database->keep_wal() && database->execute("DROP TABLE block"));
+  }
+  exits(21, 21);
+  durable_->recorder().flush();  // finds the damage
+  durable_->recorder().flush();
+  ASSERT_NE(durable_->recorder().status().id, journal::parse_cursor(old.cursor)->journal);
+  until([&] { return !second.acks.empty(); });
+  EXPECT_EQ(second.acks.back().error, 0);
+  for (int pid = 22; pid <= 23; ++pid) happen(journal::exit_event(pid, 0x100), Under());
+  until([&] { return second.seen.size() == 4 && excludes.seen.size() == 3; });
+  EXPECT_EQ(second.seen.front().type, KNELL_EVENT_LOST);
+  EXPECT_THAT(pids(second), ElementsAre(0, 21, 22, 23));
+  EXPECT_THAT(pids(excludes), ElementsAre(0, 21, 23));
+  EXPECT_EQ(acknowledge(second, old).error, ESTALE);
+}
+
 TEST_F(DurableListenersTest, AtMostMaxUnackedEventsAreInFlight) {
   Client& client = connect();
   EXPECT_EQ(attach(client, {.name = "n", .cursor = {}, .most_unacked = 3}).error, 0);

@@ -116,10 +116,15 @@ TEST_F(DurableNamesTest, AnAcknowledgementOnlyRises) {
   EXPECT_EQ(name().acked, 7);
   EXPECT_EQ(name().used_ns, 123);
   EXPECT_EQ(store_->acknowledge(1000, "other", 5).error().code, ENOENT);
+  EXPECT_EQ(store_->acknowledge(1000, "cleanup", 11).error().code, ERANGE) << "not written yet";
+  ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 10));
+  ASSERT_TRUE(store_->commit());
+  EXPECT_EQ(name().acked, 10);
 }
 
 TEST_F(DurableNamesTest, AreForgottenUnlessCommitted) {
   put(cleanup());
+  write(1, 10);
   ASSERT_TRUE(store_->acknowledge(1000, "cleanup", 7));
   open();
   EXPECT_EQ(name().acked, 0);

@@ -146,10 +146,16 @@ bool merge_note(const DurableRequest& request, std::vector<DurableRequest>& wait
   if (last == waiting.rend()) return false;
   auto* before = std::get_if<Note>(&last->what);
   if (before == nullptr) return false;
+  if (before->journal.empty()) before->journal = note->journal;
+  if (!note->journal.empty() && note->journal != before->journal) return false;
   before->delivered = std::max(before->delivered, note->delivered);
   before->redelivered += note->redelivered;
   before->failed += note->failed;
   return true;
+}
+
+std::unexpected<Error> other_journal() {
+  return say(ESTALE, "acknowledge: the event is of a journal that was replaced");
 }
 
 bool is_refusal(const Error& error) {
@@ -175,6 +181,7 @@ Result<DurableName> apply(const DurableRequest& request, Store& store, int64_t n
     return row;
   }
   if (const auto* acknowledge = std::get_if<Acknowledge>(&request.what)) {
+    if (acknowledge->journal != store.id()) return other_journal();
     KNELL_TRY(row_of(store, acknowledge->owner, acknowledge->name));
     KNELL_TRY(store.acknowledge(acknowledge->owner, acknowledge->name, acknowledge->seq,
                                 acknowledge->what));
@@ -182,7 +189,7 @@ Result<DurableName> apply(const DurableRequest& request, Store& store, int64_t n
   }
   const auto& note = std::get<Note>(request.what);
   KNELL_ASSIGN(DurableName row, row_of(store, note.owner, note.name));
-  row.delivered = std::max(row.delivered, note.delivered);
+  if (note.journal == store.id()) row.delivered = std::max(row.delivered, note.delivered);
   row.redelivered += note.redelivered;
   row.failed += note.failed;
   row.used_ns = now_ns;

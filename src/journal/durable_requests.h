@@ -33,6 +33,7 @@ struct Remove {
   std::string name;
 };
 struct Acknowledge {
+  std::string journal;  // id of the journal of `seq`
   uint32_t owner = 0;
   std::string name;
   int64_t seq = 0;
@@ -42,6 +43,7 @@ struct Acknowledge {
 struct Note {
   uint32_t owner = 0;
   std::string name;
+  std::string journal = {};              // id of the journal of `delivered`; empty: of none
   int64_t delivered = 0;                 // seq of the newest event that was sent; 0: unchanged
   uint64_t redelivered = 0, failed = 0;  // added to the counters
 };
@@ -50,15 +52,19 @@ struct DurableRequest {
   std::variant<Attach, Remove, Acknowledge, Note> what;
 };
 
-// If the request is a note, and the last waiting request for its name is a note too, adds it to
-// that and returns true. So the number of notes that wait for a slow disk is bounded.
+// If the request is a note, and the last waiting request for its name is a note of the same journal
+// too, adds it to that and returns true. So the number of notes that wait for a slow disk is
+// bounded.
 bool merge_note(const DurableRequest& request, std::vector<DurableRequest>& waiting);
 
 // Applies the request in the current transaction of the store. Returns the resulting row (for
 // Remove: the removed row). Errors: ENOENT there is no such name; EDQUOT, EUSERS too many names;
-// EINVAL a malformed cursor or predicate; ESTALE a cursor of another journal, ERANGE of a later
-// event: the message says what to do; others: the transaction failed.
+// EINVAL a malformed cursor or predicate; ESTALE a cursor or acknowledgement of another journal,
+// ERANGE of a later event: the message says what to do; others: the transaction failed. Of a note
+// for another journal only the counters are applied.
 Result<DurableName> apply(const DurableRequest& request, Store& store, int64_t now_ns);
+// ESTALE, for an acknowledgement.
+std::unexpected<Error> other_journal();
 // Whether the error is caused by the request, so that the transaction continues.
 bool is_refusal(const Error& error);
 

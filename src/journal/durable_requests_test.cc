@@ -22,6 +22,22 @@ TEST(DurableRequests, NotesOfOneNameAreOne) {
   EXPECT_FALSE(merge_note(note("c", 1, 0), waiting));
 }
 
+TEST(DurableRequests, NotesOfTwoJournalsAreTwo) {
+  DurableRequest of_old = note("a", 90, 1), of_new = note("a", 2, 1);
+  std::get<Note>(of_old.what).journal = "old";
+  std::get<Note>(of_new.what).journal = "new";
+  std::vector<DurableRequest> waiting{of_old};
+  EXPECT_FALSE(merge_note(of_new, waiting));
+  EXPECT_TRUE(merge_note(note("a", 0, 5), waiting)) << "its counters are of no journal";
+  EXPECT_TRUE(merge_note(of_old, waiting));
+  EXPECT_EQ(std::get<Note>(waiting[0].what).journal, "old");
+  EXPECT_EQ(std::get<Note>(waiting[0].what).failed, 7U);
+  waiting = {note("a", 0, 5)};
+  EXPECT_TRUE(merge_note(of_new, waiting));
+  EXPECT_EQ(std::get<Note>(waiting[0].what).journal, "new");
+  EXPECT_EQ(std::get<Note>(waiting[0].what).delivered, 2);
+}
+
 // Requests for the name that came in between must be applied first.
 TEST(DurableRequests, ANoteIsNotMovedBeforeAnotherRequest) {
   std::vector<DurableRequest> waiting{note("a", 7, 1), {.token = 1, .what = Remove{.name = "a"}}};

@@ -122,7 +122,7 @@ TEST_P(FaultTest, EveryAcknowledgementIsStoredOrFails) {
     int64_t stored = 0;
     std::vector<int64_t> in_doubt;
     for (int step = 1; step <= 5; ++step) {
-      const int64_t acked = 10 * step - 5;
+      int64_t acked = stored;
       const auto change = [&]() -> Result<void> {
         if (!store) {
           KNELL_ASSIGN(Store opened, Store::open(options(), clock_));
@@ -132,6 +132,7 @@ TEST_P(FaultTest, EveryAcknowledgementIsStoredOrFails) {
           KNELL_TRY(store->put({.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT, .acked = 1}));
         for (int i = 0; i < 10; ++i)
           KNELL_TRY(store->append(exit_event(static_cast<int32_t>(store->next_seq()))));
+        acked = store->next_seq() - 6;
         KNELL_TRY(store->acknowledge(1, "n", acked));
         return store->commit();
       };

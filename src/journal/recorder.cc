@@ -178,7 +178,8 @@ Result<void> Recorder::apply_all(const std::vector<DurableRequest>& requests) {
   for (const DurableRequest& request : requests) {
     auto row = apply(request, *store_, now);
     if (!row && !is_refusal(row.error())) return std::unexpected(row.error());
-    if (request.token != 0) answers_.push_back({.token = request.token, .row = std::move(row)});
+    if (request.token != 0)
+      answers_.push_back({.token = request.token, .row = std::move(row), .journal = store_->id()});
   }
   return {};
 }

@@ -76,6 +76,7 @@ class Recorder {
   struct Answer {
     uint64_t token = 0;
     Result<DurableName> row;
+    std::string journal = {};  // id of the journal that has the row
   };
   struct Progress {
     std::string id;                        // id of the journal; empty: it was not opened yet

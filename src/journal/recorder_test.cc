@@ -215,6 +215,40 @@ TEST_F(RecorderTest, BeginsANewJournalWhenTheFileIsDamaged) {
   EXPECT_EQ(all[1].pid, 11);
 }
 
+TEST_F(RecorderTest, ARequestForAReplacedJournalDoesNotChangeTheNewOne) {
+  make_folder();
+  start(options());
+  recorder_->request({.token = 1,
+                      .what = Attach{.wanted = {.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT},
+                                     .most_of_account = 1}});
+  add(1, 200);
+  recorder_->flush();
+  const std::string id = recorder_->status().id;
+  auto database = Database::open(options().store.path, Database::Mode::kWrite);
+  ASSERT_TRUE(database->execute("DROP TABLE block"));
+  add(201, 201);
+  recorder_->flush();
+  ASSERT_EQ(recorder_->status().state, Recorder::State::kFailing);
+  add(202, 400);
+  recorder_->request(
+      {.token = 2, .what = Acknowledge{.journal = id, .owner = 1, .name = "n", .seq = 100}});
+  recorder_->request(
+      {.token = 0,
+       .what = Note{.owner = 1, .name = "n", .journal = id, .delivered = 100, .failed = 2}});
+  recorder_->flush();
+  const Recorder::Progress progress = recorder_->take_progress();
+  EXPECT_NE(progress.id, id);
+  ASSERT_EQ(progress.answers.size(), 2U);
+  EXPECT_EQ(progress.answers[0].journal, id);
+  ASSERT_FALSE(progress.answers[1].row);
+  EXPECT_EQ(progress.answers[1].row.error().code, ESTALE);
+  ASSERT_EQ(progress.names->size(), 1U);
+  EXPECT_EQ(progress.names->front().acked, 0);
+  EXPECT_EQ(progress.names->front().delivered, 0);
+  EXPECT_EQ(progress.names->front().failed, 2U);
+  EXPECT_EQ(progress.names->front().pending, 201U) << "a lost event, and the exits 201 to 400";
+}
+
 // Only an insertion reads the index of times.
 TEST_F(RecorderTest, BeginsANewJournalWhenOnlyWritesFindTheDamage) {
   make_folder();

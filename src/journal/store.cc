@@ -397,6 +397,8 @@ Result<void> Store::remove(uint32_t owner, std::string_view name) {
 
 Result<void> Store::acknowledge(uint32_t owner, std::string_view name, int64_t seq,
                                 const Acknowledged& what) {
+  if (seq >= next_seq_)
+    return say(ERANGE, "the journal has no event " + std::to_string(seq) + " yet");
   KNELL_TRY(begin());
   const DurableNames::Range journal{.oldest = oldest_.seq, .newest = next_seq_ - 1};
   return roll_back_unless_refused(

@@ -72,8 +72,8 @@ class Store {
   Result<void> append(const knell_event& event);
   Result<void> commit();
 
-  // Durable listeners. Changes are committed with the events. Errors: EINVAL and ENOENT, after
-  // which the transaction continues; others as append().
+  // Durable listeners. Changes are committed with the events. Errors: EINVAL, ENOENT and ERANGE
+  // (`seq` is not of an event yet), after which the transaction continues; others as append().
   const DurableNames& names() const { return names_; }
   Result<void> put(DurableName name);
   Result<void> remove(uint32_t owner, std::string_view name);

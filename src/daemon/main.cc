@@ -332,7 +332,8 @@ int run(const std::vector<std::string>& words) {
   if (options->action == Options::Action::kPrint) return print(options->text);
   if (options->action == Options::Action::kCheckConfig) return check_config(*options);
   if (options->supervise) {
-    const auto status = handover::supervise(supervised_command(words));
+    const auto status = handover::supervise(supervised_command(words),
+                                            [](const std::string& text) { log_error("{}", text); });
     if (status) return *status;
     log_error("{}", status.error().message());
     return kFailed;

@@ -6,13 +6,16 @@
 //
 // It handles a stored descriptor as PID 1 does: it polls the descriptor with no events, and drops
 // it when it reports EPOLLHUP or EPOLLERR, unless FDPOLL=0 was sent with it. Descriptors that epoll
-// refuses are kept without polling. The next child gets duplicates, and the supervisor keeps its
+// refuses are kept without polling. The next child inherits them, and the supervisor keeps its
 // own. Notifications are read before the child is reaped, so messages that the child sent before it
 // was killed are handled.
 //
 // A child that was ready and then dies is restarted immediately. A child that dies before it was
-// ready is restarted after a pause that doubles up to kMostPause. The supervisor ends if a child
-// was never ready, or if a child ends with status 0 or 2 (wrong usage).
+// ready, or that cannot be started, is restarted after a pause that doubles up to kMostPause. The
+// supervisor ends if a child was never ready, or if a child ends with status 0 or 2 (wrong usage).
+//
+// While it runs, the supervisor needs no further descriptor, because the limit may be reached: the
+// forked child, which has its own table of descriptors, moves them to their numbers.
 #include "handover/supervisor.h"
 
 #include <fcntl.h>
@@ -84,13 +87,16 @@ Notification parse(std::string_view text) {
 
 class Supervisor {
  public:
-  explicit Supervisor(const std::vector<std::string>& command) : command_(command) {}
+  Supervisor(const std::vector<std::string>& command, const SupervisorLog& log)
+      : command_(command), log_(log) {}
   Result<int> run();
 
  private:
   Result<void> open();
   Result<void> start();
-  [[noreturn]] void become_child(const std::vector<int>& fds);
+  void start_again();
+  void start_later();
+  [[noreturn]] void become_child();
   void read_notifications();
   void handle(const Notification& read, std::vector<UniqueFd> fds);
   void keep(const std::string& name, UniqueFd fd, bool polled);
@@ -101,7 +107,9 @@ class Supervisor {
   void set_timer(milliseconds after);
 
   const std::vector<std::string>& command_;
+  const SupervisorLog& log_;
   UniqueFd epoll_, signals_, notify_, timer_;
+  UniqueFd to_outer_;        // a socket to outer_
   std::string notify_name_;  // for $NOTIFY_SOCKET
   std::string outer_;        // $NOTIFY_SOCKET of the supervisor itself
   std::map<uint64_t, Stored> stored_;
@@ -151,13 +159,52 @@ Result<void> Supervisor::open() {
   notify_name_ = "@" + std::string(address.sun_path + 1, bytes - begin);
   KNELL_TRY(add(epoll_.get(), signals_.get(), kSignalTag, EPOLLIN));
   KNELL_TRY(add(epoll_.get(), notify_.get(), kNotifyTag, EPOLLIN));
+  if (!outer_.empty()) {
+    to_outer_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!to_outer_) return errno_error("open a socket to the service manager");
+  }
   return add(epoll_.get(), timer_.get(), kTimerTag, EPOLLIN);
 }
 
+// Moves the descriptors to the numbers from kFirst on, in their order, and clears close-on-exec.
+// Needs one free descriptor.
+Result<void> place(std::vector<int> fds) {
+  std::map<int, size_t> by_number;
+  for (size_t i = 0; i < fds.size(); ++i) by_number[fds[i]] = i;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    const int target = kFirst + static_cast<int>(i);
+    if (fds[i] == target) {
+      if (::fcntl(target, F_SETFD, 0) != 0) return errno_error("pass the stored descriptors");
+      continue;
+    }
+    // Another one that is not placed yet may have this number.
+    if (const auto other = by_number.find(target); other != by_number.end()) {
+      const int moved = ::fcntl(target, F_DUPFD_CLOEXEC, kFirst);
+      if (moved < 0) return errno_error("pass the stored descriptors");
+      fds[other->second] = moved;
+      by_number[moved] = other->second;
+      by_number.erase(target);
+    }
+    if (::dup2(fds[i], target) < 0) {
+      if (errno == EBADF) errno = EMFILE;  // the number is above RLIMIT_NOFILE
+      return errno_error("pass the stored descriptors");
+    }
+    ::close(fds[i]);
+    by_number.erase(fds[i]);
+  }
+  return {};
+}
+
 // Runs in the forked child, which has one thread and its own memory, so any function may be called.
-void Supervisor::become_child(const std::vector<int>& fds) {
-  for (size_t i = 0; i < fds.size(); ++i)
-    if (::dup2(fds[i], kFirst + static_cast<int>(i)) < 0) ::_exit(127);  // clears close-on-exec
+void Supervisor::become_child() {
+  for (UniqueFd* own : {&epoll_, &signals_, &notify_, &timer_, &to_outer_}) own->reset();
+  std::vector<int> fds;
+  fds.reserve(stored_.size());
+  for (const auto& [id, one] : stored_) fds.push_back(one.fd.get());
+  if (const auto placed = place(fds); !placed) {
+    log_(placed.error().message());
+    ::_exit(127);
+  }
   std::string names;
   for (const auto& [id, one] : stored_) names += (names.empty() ? "" : ":") + one.name;
   ::setenv("NOTIFY_SOCKET", notify_name_.c_str(), 1);
@@ -179,33 +226,37 @@ void Supervisor::become_child(const std::vector<int>& fds) {
 }
 
 Result<void> Supervisor::start() {
-  // Duplicates with high numbers, so that placing one does not close another.
-  std::vector<UniqueFd> high;
-  std::vector<int> fds;
-  for (const auto& [id, one] : stored_) {
-    UniqueFd copy(
-        ::fcntl(one.fd.get(), F_DUPFD_CLOEXEC, kFirst + static_cast<int>(stored_.size())));
-    if (!copy) return errno_error("pass the stored descriptors");
-    fds.push_back(copy.get());
-    high.push_back(std::move(copy));
-  }
   ready_ = false;
-  child_ = ::fork();
-  if (child_ < 0) return errno_error("start knelld");
-  if (child_ == 0) become_child(fds);
+  const pid_t child = ::fork();
+  if (child < 0) return errno_error("start knelld");
+  if (child == 0) become_child();
+  child_ = child;
   return {};
 }
 
+// A failure, for example because the machine has no memory for another process, is like the death
+// of a child that was not ready: the descriptors that this process holds must not be lost.
+void Supervisor::start_again() {
+  if (const auto started = start(); !started) {
+    log_(started.error().message() + "; trying again");
+    start_later();
+  }
+}
+
+void Supervisor::start_later() {
+  set_timer(pause_);
+  pause_ = std::min(2 * pause_, kMostPause);
+}
+
 void Supervisor::forward(const std::string& text) const {
-  if (outer_.empty() || text.empty()) return;
+  if (!to_outer_ || text.empty()) return;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (outer_.size() >= sizeof address.sun_path) return;
   std::memcpy(address.sun_path, outer_.data(), outer_.size());
   if (outer_[0] == '@') address.sun_path[0] = '\0';
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + outer_.size());
-  (void)!::sendto(socket.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+  (void)!::sendto(to_outer_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                   reinterpret_cast<const sockaddr*>(&address), bytes);
 }
 
@@ -296,9 +347,10 @@ std::optional<int> Supervisor::reap() {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   const bool by_itself = WIFEXITED(status) && (code == 0 || code == kUsage);
   if (by_itself || stopping_ || !ever_ready_) return code;
-  const milliseconds pause = ready_ ? milliseconds(0) : pause_;
-  if (!ready_) pause_ = std::min(2 * pause_, kMostPause);
-  set_timer(pause);
+  if (ready_)
+    set_timer(milliseconds(0));
+  else
+    start_later();
   return std::nullopt;
 }
 
@@ -323,7 +375,7 @@ Result<int> Supervisor::run() {
       if (event.data.u64 == kSignalTag) on_signal();
       if (event.data.u64 == kTimerTag) {
         uint64_t times = 0;
-        if (::read(timer_.get(), &times, sizeof times) > 0 && child_ == 0) KNELL_TRY(start());
+        if (::read(timer_.get(), &times, sizeof times) > 0 && child_ == 0) start_again();
       }
       if (event.data.u64 >= kFirstStored && (event.events & (EPOLLHUP | EPOLLERR)) != 0)
         drop_polled(event.data.u64);
@@ -344,9 +396,9 @@ void end_with_supervisor() {
   if (std::to_string(::getppid()) != supervisor) (void)::raise(SIGTERM);
 }
 
-Result<int> supervise(const std::vector<std::string>& command) {
+Result<int> supervise(const std::vector<std::string>& command, const SupervisorLog& log) {
   KNELL_CHECK(!command.empty());
-  return Supervisor(command).run();
+  return Supervisor(command, log).run();
 }
 
 }  // namespace knell::handover

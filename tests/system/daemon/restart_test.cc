@@ -7,12 +7,16 @@
 #include <knell/cn_proc.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <array>
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <span>
 #include <thread>
 #include <utility>
@@ -136,6 +140,38 @@ TEST_F(Restart, ReportsWhatHappenedMeanwhile) {
   ASSERT_TRUE(listener.take_life(sentinel()));
   EXPECT_EQ(listener.keys_of(meanwhile), keys_of(meanwhile));
   EXPECT_EQ(listener.lost(), 0U);
+}
+
+// A supervisor that cannot start knelld keeps what it holds, and tries again.
+TEST_F(Restart, TheSupervisorNeedsNoSecondSetOfDescriptors) {
+  std::vector<std::unique_ptr<WireListener>> listeners;
+  for (int i = 0; i < 32; ++i)
+    listeners.push_back(std::make_unique<WireListener>(daemon_.socket(), lives()));
+  rlimit before{};
+  ASSERT_EQ(::prlimit(daemon_.pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const auto set_limit = [&](rlim_t most) {
+    const rlimit few{.rlim_cur = most, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::prlimit(daemon_.pid(), RLIMIT_NOFILE, &few, nullptr), 0);
+  };
+  const std::filesystem::directory_iterator fds(
+      "/proc/" + std::to_string(daemon_.supervised_pid()) + "/fd");
+  set_limit(static_cast<rlim_t>(std::distance(begin(fds), end(fds))) + 16);
+  ASSERT_TRUE(daemon_.kill_supervised());
+  const auto full = live_and_die(10);
+  // Now the descriptors do not even fit into the child.
+  set_limit(8);
+  ASSERT_EQ(::kill(daemon_.supervised_pid(), SIGKILL), 0);
+  ASSERT_TRUE(daemon_.await_log("cannot pass the stored descriptors: Too many open files"));
+  const auto meanwhile = live_and_die(10);
+  set_limit(before.rlim_cur);
+  ASSERT_TRUE(daemon_.await_log("listens on"));
+  const Life last = sentinel();
+  for (const auto& listener : listeners) {
+    ASSERT_TRUE(listener->take_life(last));
+    EXPECT_EQ(listener->keys_of(full), keys_of(full));
+    EXPECT_EQ(listener->keys_of(meanwhile), keys_of(meanwhile));
+    EXPECT_EQ(listener->lost(), 0U);
+  }
 }
 
 // One client reads immediately, another one only after the storm: its events are always in its

@@ -394,6 +394,7 @@ void Daemon::save() {
   restart_.handover().keeper.flush();
   if (!state.has_uncommitted()) return;
   state.commit();
+  restart_.report_broken();
   processes_.saved();
   threads_.saved();
   if (is_journal_open()) restart_.journal().forward(durable_->recorder());

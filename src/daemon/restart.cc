@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 
 #include "base/boot_id.h"
 #include "base/duration.h"
@@ -26,6 +27,10 @@ constexpr std::array kOfSources{"bpf.", "netlink."};
 // Memory in addition to the queues: clients, held records, and the records between two snapshots.
 // Chosen, not measured; pages are allocated only when they are used.
 constexpr size_t kBeside = size_t{128} << 20;
+
+size_t room_for(const Config& config) {
+  return 2 * (config.limits.memory_bytes + config.journal.queue_bytes) + kBeside;
+}
 
 // Increment with every change of a record format; the kernel's records have their own hash.
 constexpr uint64_t kFormats = 2;
@@ -54,7 +59,7 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
   restart.any_ =
       keeper.has(kState) || is_stored(kClients) || std::ranges::any_of(kOfSources, is_stored);
   if (restart.any_) {
-    if (auto adopted = restart.adopt(identity); adopted)
+    if (auto adopted = restart.adopt(identity, room_for(config)); adopted)
       return restart;
     else
       restart.unusable_ = adopted.error().message();
@@ -67,7 +72,7 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     keeper.drop(kClients);
     for (const char* stored : kOfSources) keeper.drop(stored);
   }
-  auto made = handover::State::create(identity, 2 * config.limits.memory_bytes + kBeside);
+  auto made = handover::State::create(identity, room_for(config));
   if (!made) {
     log_warning("{}; a restart of knelld will lose events", made.error().message());
     return restart;
@@ -77,10 +82,10 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
   return restart;
 }
 
-Result<void> Restart::adopt(const handover::State::Identity& identity) {
+Result<void> Restart::adopt(const handover::State::Identity& identity, size_t bytes) {
   UniqueFd fd = handover_->keeper.take(kState);
   if (!fd) return say(ESTALE, "the state of the earlier knelld is missing");
-  KNELL_ASSIGN(handover_->state, handover::State::adopt(std::move(fd), identity));
+  KNELL_ASSIGN(handover_->state, handover::State::adopt(std::move(fd), identity, bytes));
   return read();
 }
 
@@ -137,6 +142,19 @@ void Restart::add_stop(uint64_t away_ns, size_t ended, size_t stored) {
     report_ = Report{.lost = true, .text = text};
   else
     report_->text += "; " + text;
+}
+
+void Restart::report_broken() {
+  const bool broken = handover_->state->is_broken();
+  if (std::exchange(broken_, broken) == broken) return;
+  if (broken)
+    log_warning(
+        "the state that a restart keeps has outgrown its memory of {} MiB: until it fits again, a "
+        "restart disconnects all clients and loses events; if this persists, increase [limits] "
+        "memory and restart knelld",
+        handover_->state->room() >> 20);
+  else
+    log_info("the state that a restart keeps fits into its memory again");
 }
 
 void Restart::forget() {

@@ -52,6 +52,8 @@ class Restart {
   void add_stop(uint64_t away_ns, size_t ended, size_t stored);
   // Frees the memory of the records.
   void forget();
+  // Call after a commit: logs when the state gets broken and when it is not broken any more.
+  void report_broken();
 
   struct Report {
     bool lost = false;          // events of processes were lost
@@ -69,7 +71,7 @@ class Restart {
         threads_{.handover = handover, .kind = kThreads, .socket = "netlink.threads"},
         // queue of the recorder
         journal_(kJournalEvent, kJournalDone, 2 * config.journal.queue_bytes) {}
-  Result<void> adopt(const handover::State::Identity& identity);
+  Result<void> adopt(const handover::State::Identity& identity, size_t bytes);
   Result<void> read();
 
   handover::Handover* handover_;
@@ -78,6 +80,7 @@ class Restart {
   JournalBacklog journal_;
   std::string numbers_;
   bool any_ = false;      // there are descriptors of an earlier daemon
+  bool broken_ = false;   // as last reported
   std::string unusable_;  // why the state was not used; empty: it was used
   std::optional<Report> report_;
 };

@@ -28,7 +28,8 @@ namespace knell::handover {
 namespace {
 
 constexpr uint64_t kMagic = 0x6b6e656c6c737431;  // "knellst1"
-// The log is rewritten above this size, and above four times its size after the last rewrite.
+// The log is rewritten above this size, and above four times its size after the last rewrite, but
+// in any case when half of the room that the last rewrite left is used.
 constexpr size_t kLeastLog = size_t{1} << 20;  // chosen, not measured
 constexpr size_t kMostBytes = size_t{1} << 34;
 
@@ -38,6 +39,9 @@ struct RecordHead {
 static_assert(sizeof(RecordHead) == 8);
 
 constexpr size_t padded(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
+
+constexpr size_t kPage = 65536;  // of any architecture
+constexpr size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 }  // namespace
 
@@ -67,10 +71,6 @@ struct State::Shared {
   Intake intake;
 };
 
-namespace {
-constexpr size_t kPage = 65536;  // of any architecture
-}
-
 State::~State() {
   if (shared_ != nullptr) ::munmap(shared_, mapped_);
 }
@@ -85,10 +85,14 @@ void State::swap(State& other) noexcept {
   std::swap(snapshot_bytes_, other.snapshot_bytes_);
   std::swap(epoch_, other.epoch_);
   std::swap(rewriting_, other.rewriting_);
+  std::swap(uncommitted_, other.uncommitted_);
+  std::swap(overflowed_, other.overflowed_);
+  std::swap(missing_bytes_, other.missing_bytes_);
+  std::swap(retry_bytes_, other.retry_bytes_);
 }
 
 char* State::area(uint64_t index) const {
-  const size_t head = (sizeof(Shared) + kPage - 1) / kPage * kPage;
+  const size_t head = whole_pages(sizeof(Shared));
   return reinterpret_cast<char*>(shared_) + head + index * area_bytes_;
 }
 
@@ -108,8 +112,8 @@ Result<State> State::map(UniqueFd fd, size_t bytes) {
 }
 
 Result<State> State::create(const Identity& identity, size_t bytes) {
-  const size_t head = (sizeof(Shared) + kPage - 1) / kPage * kPage;
-  const size_t each = (std::min(bytes, kMostBytes) + kPage - 1) / kPage * kPage;
+  const size_t head = whole_pages(sizeof(Shared));
+  const size_t each = whole_pages(std::min(bytes, kMostBytes));
   UniqueFd fd(::memfd_create("knelld-state", MFD_CLOEXEC));
   if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(head + 2 * each)) != 0)
     return errno_error("create the state that a restart keeps");
@@ -124,11 +128,11 @@ Result<State> State::create(const Identity& identity, size_t bytes) {
   return state;
 }
 
-Result<State> State::adopt(UniqueFd fd, const Identity& identity) {
-  const off_t bytes = ::lseek(fd.get(), 0, SEEK_END);
-  const size_t head = (sizeof(Shared) + kPage - 1) / kPage * kPage;
-  if (bytes < static_cast<off_t>(head)) return say(EBADMSG, "the stored state is malformed");
-  KNELL_ASSIGN(State state, map(std::move(fd), static_cast<size_t>(bytes)));
+Result<State> State::adopt(UniqueFd fd, const Identity& identity, size_t bytes) {
+  const off_t stored = ::lseek(fd.get(), 0, SEEK_END);
+  const size_t head = whole_pages(sizeof(Shared));
+  if (stored < static_cast<off_t>(head)) return say(EBADMSG, "the stored state is malformed");
+  KNELL_ASSIGN(State state, map(std::move(fd), static_cast<size_t>(stored)));
   Shared& shared = *state.shared_;
   if (shared.magic != kMagic) return say(EBADMSG, "the stored state is malformed");
   if (shared.version != kVersion || shared.build != identity.build)
@@ -140,11 +144,35 @@ Result<State> State::adopt(UniqueFd fd, const Identity& identity) {
   if (shared.broken != 0) return say(ESTALE, "the stored state had outgrown its memory");
   state.area_bytes_ = shared.area_bytes;
   state.active_ = shared.active.load(std::memory_order_acquire);
-  if (state.area_bytes_ > kMostBytes || head + 2 * state.area_bytes_ != state.mapped_ ||
+  // The file is longer if a process was killed in enlarge().
+  if (state.area_bytes_ > kMostBytes || head + 2 * state.area_bytes_ > state.mapped_ ||
       state.active_ > 1 || shared.length[state.active_] > state.area_bytes_)
     return say(EBADMSG, "the stored state is malformed");
   state.end_ = state.snapshot_bytes_ = shared.length[state.active_].load(std::memory_order_acquire);
+  if (bytes > state.area_bytes_) state.enlarge(bytes);
   return state;
+}
+
+// Moves the log to the first area, whose beginning does not depend on the size of the areas. A
+// process may be killed after each step. After an error the size is as before.
+void State::enlarge(size_t bytes) {
+  const size_t each = whole_pages(std::min(bytes, kMostBytes));
+  const size_t whole = whole_pages(sizeof(Shared)) + 2 * each;
+  if (active_ == 1) {
+    std::memcpy(area(0), area(1), end_);
+    shared_->length[0].store(end_, std::memory_order_release);
+    shared_->active.store(active_ = 0, std::memory_order_release);
+  }
+  shared_->length[1].store(0, std::memory_order_release);
+  (void)::madvise(area(1), area_bytes_, MADV_REMOVE);
+  if (whole > mapped_) {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(whole)) != 0) return;
+    void* const memory = ::mremap(shared_, mapped_, whole, MREMAP_MAYMOVE);
+    if (memory == MAP_FAILED) return;
+    shared_ = static_cast<Shared*>(memory);
+    mapped_ = whole;
+  }
+  shared_->area_bytes = area_bytes_ = each;
 }
 
 Result<void> State::read(const Visit& visit) const {
@@ -163,8 +191,9 @@ Result<void> State::read(const Visit& visit) const {
 
 uint64_t State::append(uint32_t kind, std::string_view payload) {
   const size_t bytes = sizeof(RecordHead) + padded(payload.size());
-  if (area_bytes_ - end_ < bytes) {
-    mark_broken();
+  uncommitted_ = true;
+  if (overflowed_ || area_bytes_ - end_ < bytes) {
+    on_overflow(bytes);
     return 0;
   }
   const RecordHead head{.bytes = static_cast<uint32_t>(payload.size()), .kind = kind};
@@ -176,6 +205,17 @@ uint64_t State::append(uint32_t kind, std::string_view payload) {
   return position;
 }
 
+// Records after the first one without room are of no use. A snapshot may fit, so it is due at once;
+// if the snapshot itself did not fit, it is tried again after many further records.
+void State::on_overflow(size_t bytes) {
+  if (!std::exchange(overflowed_, true)) {
+    shared_->broken = 1;
+    missing_bytes_ = 0;
+    retry_bytes_ = rewriting_ ? area_bytes_ : 0;
+  }
+  missing_bytes_ += bytes;
+}
+
 std::string_view State::at(uint64_t position, size_t bytes) const {
   const uint64_t end = committed();
   if (position > end || bytes > end - position) return {};
@@ -183,17 +223,26 @@ std::string_view State::at(uint64_t position, size_t bytes) const {
 }
 
 void State::commit() {
+  uncommitted_ = false;
   shared_->length[active_].store(end_, std::memory_order_release);
   if (!std::exchange(rewriting_, false)) return;
   shared_->active.store(active_, std::memory_order_release);
+  if (!overflowed_) shared_->broken = 0;
   snapshot_bytes_ = end_;
+  missing_bytes_ = 0;
   // Gives back the memory of the old area if that was long.
   const uint64_t old = 1 - active_;
   const uint64_t used = shared_->length[old].exchange(0);
   if (used > 2 * kLeastLog) (void)::madvise(area(old), area_bytes_, MADV_REMOVE);
 }
 
-bool State::wants_snapshot() const { return end_ > std::max(kLeastLog, 4 * snapshot_bytes_); }
+bool State::wants_snapshot() const {
+  if (overflowed_) return missing_bytes_ >= retry_bytes_;
+  const uint64_t half = snapshot_bytes_ + (area_bytes_ - snapshot_bytes_) / 2;
+  return end_ > std::min(std::max<uint64_t>(kLeastLog, 4 * snapshot_bytes_), half);
+}
+
+bool State::is_broken() const { return shared_->broken != 0; }
 
 void State::begin_snapshot() {
   if (rewriting_) return;
@@ -201,11 +250,10 @@ void State::begin_snapshot() {
   end_ = 0;
   ++epoch_;
   rewriting_ = true;
+  overflowed_ = false;
 }
 
 Intake& State::intake() const { return shared_->intake; }
-
-void State::mark_broken() { shared_->broken = 1; }
 
 int State::send(int socket, uint64_t owner, uint32_t kind, std::span<iovec> packets,
                 std::span<const uint32_t> items) {

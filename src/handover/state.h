@@ -50,9 +50,10 @@ class State {
   // An empty state. `bytes`: the most that the log can have; memory is taken as it is used. Errors:
   // those of memfd_create(2), ftruncate(2) and mmap(2).
   static Result<State> create(const Identity& identity, size_t bytes);
-  // The state that an earlier process left. Errors: ESTALE it is of another boot, pid namespace or
-  // version, with an explanation; EBADMSG it is malformed.
-  static Result<State> adopt(UniqueFd fd, const Identity& identity);
+  // The state that an earlier process left. If its log could have fewer bytes than `bytes`, it is
+  // enlarged, if possible. Errors: ESTALE it is of another boot, pid namespace or version, with an
+  // explanation; EBADMSG it is malformed.
+  static Result<State> adopt(UniqueFd fd, const Identity& identity, size_t bytes);
   State(State&& other) noexcept { swap(other); }
   State& operator=(State&& other) noexcept {
     State(std::move(other)).swap(*this);
@@ -68,20 +69,22 @@ class State {
   Result<void> read(const Visit& visit) const;
 
   // Appends a record. Returns where its payload begins in the log; see at(). If there is no room
-  // the state is broken from now on: a later process does not adopt it.
+  // the state is broken: a later process does not adopt it, unless a later snapshot fits.
   uint64_t append(uint32_t kind, std::string_view payload);
   // The payload of `bytes` at `position` in the committed log; empty: there is none.
   std::string_view at(uint64_t position, size_t bytes) const;
   // All records appended since the last commit() take effect at once.
   void commit();
-  bool has_uncommitted() const { return end_ != committed(); }
-  // Whether the log is so long that a snapshot is due.
+  bool has_uncommitted() const { return uncommitted_; }
+  // Whether a snapshot is due: the log is long, or a record had no room.
   bool wants_snapshot() const;
+  bool is_broken() const;
+  // The most bytes that the log can have.
+  size_t room() const { return area_bytes_; }
   // Begins a new log in place of the old one: all that counts must be appended again before
   // commit(). Changes epoch().
   void begin_snapshot();
   uint64_t epoch() const { return epoch_; }
-  void mark_broken();
 
   Intake& intake() const;
 
@@ -125,6 +128,8 @@ class State {
   void swap(State& other) noexcept;
   char* area(uint64_t index) const;
   uint64_t committed() const;
+  void enlarge(size_t bytes);
+  void on_overflow(size_t bytes);
 
   UniqueFd fd_;
   Shared* shared_ = nullptr;
@@ -134,6 +139,11 @@ class State {
   uint64_t snapshot_bytes_ = 0;
   uint64_t epoch_ = 1;
   bool rewriting_ = false;
+  bool uncommitted_ = false;
+  bool overflowed_ = false;  // a record of this log had no room
+  // While overflowed_: the size of the records since then. When it reaches retry_bytes_, a snapshot
+  // is due.
+  uint64_t missing_bytes_ = 0, retry_bytes_ = 0;
   bool killed_in_send_ = false;
 };
 

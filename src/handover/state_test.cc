@@ -28,7 +28,7 @@ State fresh() {
 
 // What another process would take over at this moment.
 Result<State> taken_over(const State& state, const State::Identity& identity = here()) {
-  return State::adopt(UniqueFd(::fcntl(state.fd(), F_DUPFD_CLOEXEC, 3)), identity);
+  return State::adopt(UniqueFd(::fcntl(state.fd(), F_DUPFD_CLOEXEC, 3)), identity, state.room());
 }
 
 std::vector<std::string> texts(const State& state) {
@@ -92,7 +92,7 @@ TEST(State, OnlyThatOfTheSameMachineAndVersionIsTakenOver) {
     EXPECT_EQ(taken.error().code, ESTALE);
   }
   auto [one, two] = sockets();
-  EXPECT_FALSE(State::adopt(std::move(one), here()));
+  EXPECT_FALSE(State::adopt(std::move(one), here(), kBytes));
 }
 
 TEST(State, IsNotTakenOverWhenARecordHadNoRoom) {
@@ -101,6 +101,91 @@ TEST(State, IsNotTakenOverWhenARecordHadNoRoom) {
   state.append(kText, text);
   state.commit();
   EXPECT_FALSE(taken_over(state));
+}
+
+void write_snapshot(State& state, size_t bytes) {
+  state.begin_snapshot();
+  state.append(kText, std::string(bytes, 's'));
+  state.commit();
+}
+
+TEST(State, WantsASnapshotBeforeTheLogIsFull) {
+  auto made = State::create(here(), size_t{4} << 20);
+  ASSERT_TRUE(made);
+  State state = *std::move(made);
+  constexpr size_t kSnapshot = 3 << 19;
+  write_snapshot(state, kSnapshot);
+  EXPECT_FALSE(state.wants_snapshot());
+  const std::string text(1000, 'x');
+  int snapshots = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    if (state.wants_snapshot()) {
+      write_snapshot(state, kSnapshot);
+      ++snapshots;
+    }
+    state.append(kText, text);
+    state.commit();
+  }
+  EXPECT_FALSE(state.is_broken());
+  EXPECT_TRUE(taken_over(state));
+  EXPECT_LT(snapshots, 50);  // not one for each record
+}
+
+TEST(State, IsTakenOverAgainAfterASnapshotThatFits) {
+  State state = fresh();
+  const std::string text(kBytes / 2, 'x');
+  for (int i = 0; i < 3; ++i) state.append(kText, text);
+  EXPECT_TRUE(state.has_uncommitted());
+  state.commit();
+  EXPECT_FALSE(state.has_uncommitted());
+  EXPECT_TRUE(state.is_broken());
+  EXPECT_TRUE(state.wants_snapshot());
+  // A snapshot that does not fit either is not tried again immediately.
+  write_snapshot(state, kBytes);
+  EXPECT_TRUE(state.is_broken());
+  EXPECT_FALSE(state.wants_snapshot());
+  state.append(kText, "a");
+  EXPECT_TRUE(state.has_uncommitted());
+  state.commit();
+  EXPECT_FALSE(taken_over(state));
+  for (int i = 0; i < 3; ++i) state.append(kText, text);
+  state.commit();
+  EXPECT_TRUE(state.wants_snapshot());
+  state.begin_snapshot();
+  state.append(kText, "all");
+  state.commit();
+  EXPECT_FALSE(state.is_broken());
+  EXPECT_EQ(texts(*taken_over(state)), std::vector<std::string>{"all"});
+}
+
+// knelld was configured to use more memory.
+TEST(State, IsEnlargedWhenItIsTakenOver) {
+  for (const int snapshots : {0, 1, 2}) {
+    State state = fresh();
+    for (int i = 0; i < snapshots; ++i) {
+      state.begin_snapshot();
+      state.append(kText, "snapshot");
+      state.commit();
+    }
+    state.append(kText, std::string(kBytes / 2, 'x'));
+    state.commit();
+    const std::vector<std::string> before = texts(state);
+    auto adopted =
+        State::adopt(UniqueFd(::fcntl(state.fd(), F_DUPFD_CLOEXEC, 3)), here(), 2 * kBytes);
+    ASSERT_TRUE(adopted);
+    State next = *std::move(adopted);
+    EXPECT_EQ(next.room(), 2 * kBytes);
+    EXPECT_EQ(texts(next), before);
+    EXPECT_EQ(texts(*taken_over(next)), before);
+    next.begin_snapshot();
+    next.append(kText, std::string(kBytes + kBytes / 2, 'y'));
+    next.commit();
+    next.append(kText, std::string(kBytes / 4, 'z'));
+    next.commit();
+    EXPECT_FALSE(next.is_broken());
+    EXPECT_EQ(texts(*taken_over(next)), texts(next));
+    EXPECT_EQ(texts(next).size(), 2U);
+  }
 }
 
 // The next process reads the log up to before the send: as if this one had been killed in it.

@@ -26,6 +26,7 @@
 #include "base/boot_id.h"
 #include "daemon/live_snapshot.h"
 #include "daemon/log.h"
+#include "daemon/lost_until_now.h"
 #include "daemon/user_database.h"
 #include "event/ended.h"
 #include "event/mask.h"
@@ -198,6 +199,10 @@ Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
     processes_.keep_in(&restart_.processes());
     threads_.keep_in(&restart_.threads());
     threads_.restore_numbers(restart_.numbers());
+    if (restart_.took_over()) {
+      processes_.restore_newest(restart_.newest().processes_ns);
+      threads_.restore_newest(restart_.newest().threads_ns);
+    }
     failed_clients = server_->restore(handover, restart_.clients());
   }
   KNELL_TRY(set_exact_interest());
@@ -390,6 +395,8 @@ void Daemon::save() {
   restart_.journal().save(state, whole);
   if (const std::string numbers = threads_.take_numbers(whole); !numbers.empty())
     state.append(Restart::kNumbers, numbers);
+  restart_.save_newest({.processes_ns = processes_.newest_ns(), .threads_ns = threads_.newest_ns()},
+                       whole);
   if (whole) restart_.forget();
   restart_.handover().keeper.flush();
   if (!state.has_uncommitted()) return;
@@ -490,15 +497,9 @@ void Daemon::note_restart(int64_t last_ns) {
   if (config_.journal.mask == 0 && durable_->empty()) return;
   const int64_t now_ns = clock_.realtime_ns();
   last_ns = std::max(last_ns, restart_.journal().last_time_ns());
-  knell_event lost{};
-  lost.size = sizeof lost;
-  lost.type = KNELL_EVENT_LOST;
+  const int64_t ago_ns = last_ns == 0 ? 0 : std::max<int64_t>(now_ns - last_ns, 0);
+  knell_event lost = lost_until_now(static_cast<uint64_t>(ago_ns), clock_.monotonic_ns(), now_ns);
   lost.lost_types = event::types_of(KNELL_EVENT_ALL);
-  lost.mono_ns = lost.lost_until_ns = clock_.monotonic_ns();
-  lost.time_ns = lost.lost_until_time_ns = now_ns;
-  lost.lost_from_time_ns = last_ns == 0 ? now_ns : std::min(last_ns, now_ns);
-  const auto ago_ns = static_cast<uint64_t>(now_ns - lost.lost_from_time_ns);
-  lost.lost_from_ns = lost.mono_ns - std::min<uint64_t>(lost.mono_ns, ago_ns);
   lost.via = processes_.feed()->via();
   write(lost);
 }

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <utility>
 
+#include "daemon/lost_until_now.h"
 #include "event/mask.h"
 #include "process/root_set.h"
 
@@ -38,8 +39,10 @@ Result<void> Pipeline::open(const filter::Interest& interest, const filter::Late
   options.births = other_;
   options.load_all = true;  // the daemon drops the capabilities that loading needs
   options.kept = kept_;
+  const uint64_t now_ns = clock_.monotonic_ns();
   KNELL_ASSIGN(feed_, feed::Feed::open(options, latency, interest, *this));
   feed_->scan_later();
+  if (!std::exchange(newest_restored_, false)) newest_ns_ = now_ns;
   return {};
 }
 
@@ -65,6 +68,8 @@ Result<void> Pipeline::set_interest(const filter::Interest& interest,
 }
 
 void Pipeline::close() {
+  newest_restored_ = false;
+  newest_ns_ = 0;
   if (feed_ == nullptr) return;
   const source::Counters counters = feed_->source().counters();
   past_.received += counters.received;
@@ -118,8 +123,9 @@ uint32_t Pipeline::types() const {
 }
 
 bool Pipeline::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
-  // The stamp of a pidfd's exit is the time of its detection.
-  if (slot.event.via != KNELL_VIA_PIDFD) newest_ns_ = slot.event.mono_ns;
+  // The stamp of a pidfd's exit, or of a recovered event, is the time of its detection.
+  if (slot.event.via != KNELL_VIA_PIDFD && (slot.event.flags & KNELL_FLAG_RECOVERED) == 0)
+    newest_ns_ = slot.event.mono_ns;
   for (size_t i = 0; i < roots_.size(); ++i)
     if (ancestry.is_under(roots_[i], slot.event)) slot.note |= uint64_t{1} << i;
   return true;
@@ -200,12 +206,16 @@ void Pipeline::close_after_failure() {
   close();
 }
 
+void Pipeline::restore_newest(uint64_t newest_ns) {
+  newest_ns_ = newest_ns;
+  newest_restored_ = true;
+}
+
+// If the last event is unknown, the lost event begins at the boot, where CLOCK_MONOTONIC is 0.
 void Pipeline::publish_gap() {
-  knell_event lost{};
-  lost.size = sizeof lost;
-  lost.type = KNELL_EVENT_LOST;
-  lost.mono_ns = lost.lost_from_ns = lost.lost_until_ns = clock_.monotonic_ns();
-  lost.time_ns = lost.lost_from_time_ns = lost.lost_until_time_ns = clock_.realtime_ns();
+  const uint64_t now_ns = clock_.monotonic_ns();
+  knell_event lost =
+      lost_until_now(now_ns - std::min(now_ns, newest_ns_), now_ns, clock_.realtime_ns());
   lost.lost_types = shown_ & ~uint32_t{KNELL_EVENT_LOST};
   hub::PublishedEvent published;
   published.type = KNELL_EVENT_LOST;

@@ -46,7 +46,12 @@ class Pipeline final : public process::Births, private source::Sink {
   // as saved.
   std::string take_numbers(bool whole);
   void restore_numbers(std::string_view saved);
-  // Publishes a lost event: the number of lost events is unknown.
+  // The time of the last event that was read, or of the opening of the feed if none was; 0: the
+  // feed is closed. CLOCK_MONOTONIC.
+  uint64_t newest_ns() const { return newest_ns_; }
+  // As the earlier daemon saved it; 0: unknown. Call before set_interest().
+  void restore_newest(uint64_t newest_ns);
+  // Publishes a lost event: an unknown number of events since newest_ns() was lost.
   void publish_gap();
 
   // Requests these events from now on. Opens the feed if necessary. Errors: the source cannot
@@ -141,7 +146,8 @@ class Pipeline final : public process::Births, private source::Sink {
   };
   std::vector<KeptBirth> births_;  // births since the last read_births()
   bool keeps_births_ = false, births_lost_ = false;
-  uint64_t newest_ns_ = 0;         // the stamp of the last event read
+  uint64_t newest_ns_ = 0;         // see newest_ns()
+  bool newest_restored_ = false;   // restore_newest() was called, and the feed was not opened yet
   Result<void> failed_;            // the result of a read that read_births() made
   std::vector<uint32_t> numbers_;  // sequence numbers of datagrams, by CPU
   source::Counters past_;          // sum of the counters of closed feeds

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 #include "base/boot_id.h"
@@ -67,6 +68,7 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     restart.processes_.records.clear();
     restart.threads_.records.clear();
     restart.numbers_.clear();
+    restart.newest_ = {};
     handover.state.reset();
     keeper.drop(kState);
     keeper.drop(kClients);
@@ -94,6 +96,8 @@ Result<void> Restart::read() {
   Result<void> applied;
   KNELL_TRY(state.read([&](uint32_t kind, std::string_view payload) {
     if (kind == kNumbers) numbers_ = payload;
+    if (kind == kNewest && payload.size() == sizeof newest_)
+      std::memcpy(&newest_, payload.data(), sizeof newest_);
     journal_.restore(kind, payload);
     if (kind == kThreads) threads_.records.assign(1, std::string(payload));
     if (kind == kProcesses) {
@@ -142,6 +146,11 @@ void Restart::add_stop(uint64_t away_ns, size_t ended, size_t stored) {
     report_ = Report{.lost = true, .text = text};
   else
     report_->text += "; " + text;
+}
+
+void Restart::save_newest(const Newest& newest, bool whole) {
+  if (std::exchange(newest_, newest) == newest && !whole) return;
+  handover_->state->append(kNewest, {reinterpret_cast<const char*>(&newest_), sizeof newest_});
 }
 
 void Restart::report_broken() {

@@ -22,12 +22,13 @@ class Restart {
  public:
   // The kinds of the daemon's records in handover::State.
   // kProcesses and kThreads: records of these sources; kNumbers: sequence numbers of datagrams, u32
-  // by CPU; kJournalEvent: records of JournalBacklog.
+  // by CPU; kJournalEvent: records of JournalBacklog; kNewest: Newest.
   static constexpr uint32_t kProcesses = server::kFirstOfDaemon;
   static constexpr uint32_t kNumbers = server::kFirstOfDaemon + 1;
   static constexpr uint32_t kThreads = server::kFirstOfDaemon + 2;
   static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;
   static constexpr uint32_t kJournalDone = server::kFirstOfDaemon + 4;
+  static constexpr uint32_t kNewest = server::kFirstOfDaemon + 5;
 
   // Reads the stored state, and creates a new one if there is none or it cannot be used. Without a
   // keeper there is no state. `handover` must outlive this object.
@@ -41,6 +42,18 @@ class Restart {
   void leave() { processes_.leaving = threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
+
+  // The state of an earlier daemon is used.
+  bool took_over() const { return any_ && unusable_.empty(); }
+  // Pipeline::newest_ns() of each pipeline.
+  struct Newest {
+    uint64_t processes_ns = 0, threads_ns = 0;
+    bool operator==(const Newest&) const = default;
+  };
+  // Of the earlier daemon; 0 if its state does not have them.
+  const Newest& newest() const { return newest_; }
+  // Appends them to the state if they have changed, or if `whole`.
+  void save_newest(const Newest& newest, bool whole);
 
   JournalBacklog& journal() { return journal_; }
 
@@ -79,6 +92,7 @@ class Restart {
   server::SavedClients clients_;
   JournalBacklog journal_;
   std::string numbers_;
+  Newest newest_;         // the last ones that were read from or saved to the state
   bool any_ = false;      // there are descriptors of an earlier daemon
   bool broken_ = false;   // as last reported
   std::string unusable_;  // why the state was not used; empty: it was used

@@ -21,11 +21,13 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/unique_fd.h"
 #include "event/cn_message.h"
 #include "support/child.h"
 #include "support/daemon.h"
 #include "support/needs.h"
+#include "support/recorder.h"
 #include "wire_listener.h"
 
 namespace knell::test {
@@ -111,6 +113,30 @@ class CompatClient {
   std::map<pid_t, std::pair<int, int>> counts_;
   int gaps_ = 0;
 };
+
+// The processes over the connector cannot be taken over: the events while no knelld runs are lost.
+TEST(RestartWithLoss, TheLossBeginsWithTheLastEventThatWasRead) {
+  KNELL_NEEDS(lacks_knelld());
+  Daemon daemon;
+  daemon.configure("source = \"connector\"\n[journal]\nenabled = false\n");
+  ASSERT_TRUE(daemon.start_supervised());
+  Recorder listener({.events = KNELL_EVENT_EXIT,
+                     .details = KNELL_DETAILS_STATUS,
+                     .matches = {{"under", std::to_string(::getpid())}},
+                     .via = "daemon"});
+  const auto before = live_and_die(5);
+  ASSERT_TRUE(listener.read_until_exit_of(before.back().pid, before.back().status));
+  const uint64_t killed_ns = system_clock().monotonic_ns();
+  ASSERT_TRUE(daemon.kill_supervised());
+  ASSERT_TRUE(listener.read_until([&] { return !listener.of_type(KNELL_EVENT_LOST).empty(); }));
+  const knell_event lost = listener.of_type(KNELL_EVENT_LOST).front().raw;
+  EXPECT_EQ(lost.has & KNELL_HAS_COUNT, 0U);
+  EXPECT_GE(lost.lost_from_ns, before.front().from_ns);
+  EXPECT_LE(lost.lost_from_ns, killed_ns);
+  EXPECT_GE(lost.lost_until_ns, killed_ns);
+  const int64_t period_ns = static_cast<int64_t>(lost.lost_until_ns - lost.lost_from_ns);
+  EXPECT_EQ(lost.lost_until_time_ns - lost.lost_from_time_ns, period_ns);
+}
 
 constexpr const char* kTakenOver = "the tracing programs and their events were taken over";
 

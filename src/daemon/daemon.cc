@@ -588,7 +588,7 @@ Result<void> Daemon::serve() {
   }
   const uint64_t now = clock_.monotonic_ns();
   rate_.sample(hub_.counters().published, now);
-  if (journal) on_journal_progress();
+  if (journal || (is_journal_open() && is_due(durable_->due_ns(), now))) on_journal_progress();
   if (history_ != nullptr && (history || is_due(history_->due_ns(), now))) history_->on_ready();
   server_->serve();
   // If the request cannot be reduced now, unneeded events continue to arrive; try again later.
@@ -618,6 +618,7 @@ void Daemon::arm() {
   };
   no_later_than(shrink_ns_);
   if (history_ != nullptr) no_later_than(history_->due_ns());
+  if (is_journal_open()) no_later_than(durable_->due_ns());
   alarm_.set(at);
 }
 

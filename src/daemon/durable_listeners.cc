@@ -315,6 +315,7 @@ void DurableListeners::detach(Client& client) {
   if (one.confirmed)
     recorder_->request(
         {.token = 0, .what = journal::Note{.owner = one.key.first, .name = one.key.second}});
+  pages_->cancel(client.id());
   attached_.erase(found);
 }
 
@@ -333,7 +334,7 @@ void DurableListeners::on_ready() {
   progress_ = std::move(now);
   if (replaced) on_replaced();
   for (journal::Recorder::Answer& answer : answers) on_answer(answer);
-  for (Page& page : pages_->take()) on_page(page);
+  if (auto page = pages_->take()) on_page(*page);
   for (auto& [client, one] : attached_) read_on(one);
   if (const uint64_t at = clock_.monotonic_ns(); at >= check_ns_) {
     check_ns_ = at + kCheckNs;
@@ -418,6 +419,7 @@ void DurableListeners::read_on(Attached& one) {
   one.reading = true;
   pages_->request({.client = one.client->id(),
                    .turn = one.turn,
+                   .account = one.client->listener().account().owner,
                    .journal = one.journal,
                    .name = one.key.second,
                    .owner = one.key.first,
@@ -437,7 +439,7 @@ void DurableListeners::on_page(Page& page) {
   Attached& one = found->second;
   one.reading = false;
   if (!page.outcome) {
-    // The page will be requested again; DurablePages pauses after a failure.
+    // The page will be requested again, and DurablePages delays it.
     if (const std::string why = page.outcome.error().message(); why != reported_)
       log_warning("cannot read the journal for the {}: {}", describe(one.key), reported_ = why);
     return;

@@ -68,6 +68,8 @@ class DurableListeners {
   const journal::Recorder& recorder() const { return *recorder_; }
   int fd() const { return event_.get(); }  // when readable, call on_ready()
   void on_ready();
+  // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
+  uint64_t due_ns() const { return pages_->due_ns(); }
   void set_most_per_user(size_t most) { options_.most_per_user = most; }
 
   // The durable listeners that want an event.

@@ -5,14 +5,17 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
-#include "daemon/worker_thread.h"
+#include "daemon/page_thread.h"
 #include "hub/filter.h"
 #include "journal/durable_name.h"
 #include "journal/reader.h"
@@ -23,6 +26,7 @@ namespace knell::daemon {
 // A request to read the journal for one durable listener.
 struct PageRequest {
   uint64_t client = 0, turn = 0;  // returned with the page
+  uint32_t account = 0;           // the user to be charged, see RequestScheduler
   std::string journal;            // id
   std::string name;
   uint32_t owner = 0;
@@ -34,7 +38,8 @@ struct PageRequest {
   size_t most_events = 0;
 };
 
-// The next events for the listener, as one frame; or the events that it missed.
+// The next events for the listener, as one frame; or the events that it missed. Without events and
+// before the end, the next page continues the search.
 struct Page {
   struct Entry {
     int64_t seq = 0, time_ns = 0;
@@ -51,15 +56,20 @@ struct Page {
   std::optional<journal::DurableName> missed;
 };
 
-// Reads pages in a thread, since a read may block on the disk. Handles one request of each client
-// at a time, in the order of the requests.
+// Reads pages in a PageThread. After a page that could not be read, the next request of that client
+// waits for a moment. Not thread-safe, never blocks.
 class DurablePages {
  public:
   // The thread calls `on_page` when take() has a page.
-  DurablePages(std::string path, std::function<void()> on_page);
+  DurablePages(std::string path, std::function<void()> on_page, Clock& clock = system_clock());
 
-  void request(PageRequest request) { thread_.request(std::move(request)); }
-  std::vector<Page> take() { return thread_.take(); }
+  // Replaces an earlier request of this client, unless that is already being served.
+  void request(PageRequest request);
+  void cancel(uint64_t client);
+  // Returns a page that was read since the last call. Then starts the next request.
+  std::optional<Page> take();
+  // When to call take() even if there is no page; CLOCK_MONOTONIC, 0: never, 1: now.
+  uint64_t due_ns() const;
   // See WorkerThread.
   void request_stop() { thread_.request_stop(); }
   bool await_end(std::chrono::steady_clock::time_point deadline) {
@@ -69,14 +79,23 @@ class DurablePages {
  private:
   Page read(const PageRequest& request);
   Result<void> read_into(const PageRequest& request, Page& page);
+  Result<void> read_events(const PageRequest& request, Page& page);
   Result<void> open(const std::string& id);
+  void start_next();
+
+  Clock& clock_;
+  std::map<uint64_t, PageRequest> requests_;  // by client
+  // The ends of pauses after failures, by client, until its next page; and the requests that wait
+  // for the end.
+  std::map<uint64_t, uint64_t> pauses_;
+  std::set<std::pair<uint64_t, uint64_t>> paused_;
 
   const std::string path_;
   // Used by the thread.
   std::optional<journal::Reader> reader_;
   server::WireEventEncoder encoder_;
   std::vector<knell_event> events_;
-  WorkerThread<PageRequest, Page> thread_;
+  PageThread<PageRequest, Page> thread_;
 };
 
 }  // namespace knell::daemon

@@ -4,12 +4,10 @@
 // A request is for one page and has its start, so the daemon keeps no state of a client between two
 // pages. One thread reads all pages, one at a time:
 //
-//   read() -> RequestScheduler -> thread -> on_page() -> answer
+//   read() -> PageThread -> on_page() -> answer
 //      '---> waits ---> on_progress() --^
 //
-// Users take turns, and each user is charged the CPU time that the thread uses for the pages. A
-// user other than root who has used a quarter of the time must wait. A page ends when its frame is
-// full, or after a few milliseconds, so that the next user does not wait long.
+// Users take turns; see PageThread. A page ends when its frame is full, or after kPageNs.
 //
 // A client gets the events that a live listener of this client would have received: those of
 // processes of its own uid, unless it may see every user's. The journal does not have the pids in
@@ -30,10 +28,6 @@
 
 namespace knell::daemon {
 namespace {
-
-// Chosen, not measured. Reading eight blocks decodes a few thousand records at most.
-constexpr size_t kBlocksARead = 8, kEventsARead = 128;
-constexpr uint64_t kPageNs = 5'000'000;
 
 // Applies the filter of the request while the journal is read.
 class Wanted final : public journal::EventFilter {
@@ -69,7 +63,6 @@ class HistoryPages::PageReader {
     const uint64_t began = thread_cpu_ns();
     Page page{.client = work.client, .token = work.token, .packets = read_packets(work, began)};
     if (!page.packets) reader_.reset();
-    page.cpu_ns = thread_cpu_ns() - began;
     return page;
   }
 
@@ -189,7 +182,10 @@ void HistoryPages::start() {
       [event = event_.get()] {
         const uint64_t one = 1;
         (void)!::write(event, &one, sizeof one);
-      });
+      },
+      clock_);
+  for (const auto& [client, request] : requests_)
+    if (!request.waits) make_ready(request);
 }
 
 Result<void> HistoryPages::read(Client& client, wire::History asked, hub::Filter filter) {
@@ -233,43 +229,35 @@ void HistoryPages::on_progress(const std::string& id, int64_t next_seq) {
   start_next();
 }
 
+// Without the thread, start() makes it ready.
 void HistoryPages::make_ready(const Request& request) {
-  scheduler_.ready(request.client->listener().account().owner, request.client->id(),
-                   clock_.monotonic_ns());
+  if (thread_ != nullptr)
+    thread_->ready(request.client->listener().account().owner, request.client->id());
 }
 
 void HistoryPages::start_next() {
   if (thread_ == nullptr) return;
-  while (!busy_) {
-    const uint64_t now = clock_.monotonic_ns();
-    const auto pick = scheduler_.next(now);
-    if (!pick) return;
-    const auto found = requests_.find(pick->client);
-    if (found == requests_.end()) {
-      scheduler_.done(*pick, 0, server::RequestScheduler::Again::kNo, now);
-      continue;
-    }
+  thread_->start_next([this](uint64_t client) -> std::optional<Work> {
+    const auto found = requests_.find(client);
+    if (found == requests_.end()) return std::nullopt;
     const Request& request = found->second;
-    busy_ = pick;
-    thread_->request({.client = pick->client,
-                      .token = request.token,
-                      .journal = journal_,
-                      .asked = request.asked,
-                      .filter = request.filter});
-  }
+    return Work{.client = client,
+                .token = request.token,
+                .journal = journal_,
+                .asked = request.asked,
+                .filter = request.filter};
+  });
 }
 
 void HistoryPages::on_ready() {
   uint64_t count = 0;
   (void)!::read(event_.get(), &count, sizeof count);
   if (thread_ == nullptr) return;
-  for (Page& page : thread_->take()) on_page(page);
+  if (auto page = thread_->take()) on_page(*page);
   start_next();
 }
 
 void HistoryPages::on_page(Page& page) {
-  scheduler_.done(*std::exchange(busy_, std::nullopt), page.cpu_ns,
-                  server::RequestScheduler::Again::kNo, clock_.monotonic_ns());
   const auto found = requests_.find(page.client);
   if (found == requests_.end() || found->second.token != page.token) return;
   Client& client = *found->second.client;

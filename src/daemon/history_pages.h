@@ -14,11 +14,10 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "daemon/worker_thread.h"
+#include "daemon/page_thread.h"
 #include "hub/filter.h"
 #include "journal/reader.h"
 #include "server/connection_from_client.h"
-#include "server/request_scheduler.h"
 #include "wire/protocol.h"
 
 namespace knell::daemon {
@@ -38,7 +37,7 @@ class HistoryPages {
   int fd() const { return event_.get(); }  // when readable, call on_ready()
   void on_ready();
   // When to call on_ready() even if fd() is not readable; CLOCK_MONOTONIC, 0: never, 1: now.
-  uint64_t due_ns() const { return busy_ || thread_ == nullptr ? 0 : scheduler_.due_ns(); }
+  uint64_t due_ns() const { return thread_ == nullptr ? 0 : thread_->due_ns(); }
   // Sets the id of the journal and the end of its events. Requests wait for the first call, which
   // follows when the recorder has opened or created the journal, or has failed (`id` "").
   void on_progress(const std::string& id, int64_t next_seq);
@@ -73,10 +72,9 @@ class HistoryPages {
   struct Page {
     uint64_t client = 0, token = 0;
     Result<std::vector<std::string>> packets;
-    uint64_t cpu_ns = 0;
   };
   class PageReader;
-  using Thread = WorkerThread<Work, Page>;
+  using Thread = PageThread<Work, Page>;
 
   HistoryPages(std::string path, std::function<void(Client&)> resume, Clock& clock);
   bool is_at_end(const wire::History& asked) const;
@@ -92,8 +90,6 @@ class HistoryPages {
   std::string journal_;
   int64_t next_seq_ = 0;
   std::map<uint64_t, Request> requests_;  // by client id
-  server::RequestScheduler scheduler_;
-  std::optional<server::RequestScheduler::Pick> busy_;  // the request that the thread handles
   uint64_t last_token_ = 0;
   std::unique_ptr<PageReader> reader_;  // used by the thread
   std::unique_ptr<Thread> thread_;

@@ -27,7 +27,7 @@
 namespace knell::lib {
 
 // A listener through knelld, which evaluates the predicates of filter_. See daemon_listener.cc, and
-// daemon_reconnect.cc for how it reconnects.
+// daemon_reconnect.cc for how it reconnects, and daemon_exit_check.cc for lost exits.
 class DaemonListener final : public knell_listener {
  public:
   // Waits for the daemon's answers for a few seconds at most. Errors: those of
@@ -55,7 +55,11 @@ class DaemonListener final : public knell_listener {
   //     |                           ^------------------------- | disconnect()
   //     '--> kClosed: every call fails with error_
   enum class State : uint8_t { kConnected, kDisconnected, kReconnecting, kClosed };
-  enum class Got : uint8_t { kSomething, kNothing };
+  enum class Got : uint8_t {
+    kSomething,
+    kNothing,
+    kNoRoom  // until the next read() there is no space for another packet
+  };
 
   DaemonListener(const knell_options& options, std::string path);
   Result<void> open();
@@ -87,6 +91,7 @@ class DaemonListener final : public knell_listener {
   bool next(knell_event& event);
   void finish(size_t slot);
   void remove_if_exited(const knell_event& event);
+  bool queue_exits(uint64_t until_ns);
   void queue_exit(const PendingExits::Exit& pending);
   void queue_lost(std::optional<uint64_t> count, uint64_t from_ns);
   void run_timers();
@@ -98,7 +103,13 @@ class DaemonListener final : public knell_listener {
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void add_next();
-  void check_for_exit(const wire::AddedProcess& pid);
+
+  // Exits of added processes that the daemon cannot report; daemon_exit_check.cc.
+  void on_lost_exits();
+  void check_all_added();
+  void check_again_later();
+  void check_some_added(uint64_t now_ns);
+  void check_for_exit(int32_t pid);
 
   // Durable listeners; daemon_durable.cc.
   wire::Durable durable_request() const;
@@ -141,6 +152,10 @@ class DaemonListener final : public knell_listener {
   std::vector<wire::AddedProcess> to_add_;      // kReconnecting
   // how many of to_add_ were acked, and how many were sent
   size_t added_ = 0, adding_ = 0;
+
+  std::vector<int32_t> to_check_;  // added processes to check for an exit, from the back
+  uint64_t check_all_ns_ = 0;      // when to check all of them again; 0: never
+  bool check_once_more_ = false;   // again after the check at that time
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
 

@@ -500,6 +500,95 @@ TEST_F(DaemonListenerTest, RecoversExitsWhileTheDaemonWasAway) {
   EXPECT_EQ(rest[1].event.cookie, 3u);
 }
 
+knell_event lost_of(uint32_t types) {
+  knell_event e = event(KNELL_EVENT_LOST, 0);
+  e.has = KNELL_HAS_COUNT;
+  e.lost_count = 3;
+  e.lost_types = types;
+  return e;
+}
+
+// The queue of a slow reader was full when the process exited, so the daemon does not report it.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAnAddedProcessThatALostEventCounts) {
+  for (const uint32_t types : {uint32_t{KNELL_EVENT_EXIT | KNELL_EVENT_COMM}, uint32_t{0}}) {
+    open_for_added();
+    Child dead, alive;
+    ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
+    ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
+    dead.reap();
+    server_.send({lost_of(types), lost_of(types)});
+    const auto seen = read(3);
+    ASSERT_EQ(seen.size(), 3u);
+    EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+    EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+    EXPECT_EQ(seen[2].event.pid, dead.pid());
+    EXPECT_EQ(seen[2].event.cookie, 1u);
+    EXPECT_NE(seen[2].event.flags & KNELL_FLAG_RECOVERED, 0u);
+    EXPECT_EQ(listener_->remove(dead.pid()).error().code, ENOENT);
+    server_.send({exit_of(alive.pid())});
+    const auto rest = read(1);
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(rest[0].event.cookie, 2u);
+    listener_.reset();
+  }
+}
+
+// The source may lose the record of an exit before the process has ended.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessThatEndsAfterTheLostEvent) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.send({lost_of(KNELL_EVENT_EXIT)});
+  ASSERT_EQ(read(1).size(), 1u);
+  const knell_event* none[1];
+  ASSERT_EQ(*listener_->read(none, 1), 0u) << "finds it alive";
+  child.reap();
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, child.pid());
+}
+
+// More events than fit were sent while a request waited for its ack.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAnAddedProcessThatWasDroppedHere) {
+  open_for_added();
+  Child dead, other;
+  ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
+  std::string out, buffer;
+  wire::EventFrame frame(out);
+  while (frame.add(0, wire::encode_event(buffer, event(KNELL_EVENT_EXEC, dead.pid())))) continue;
+  frame.finish();
+  const size_t frames = PacketBuffer::kMostAside / (out.size() - 64) + 1;
+  for (size_t i = 0; i < frames; ++i) server_.send_before_ack(Message::kAdd, out);
+  server_.send_before_ack(Message::kAdd, FakeServer::frame_of({exit_of(dead.pid())}));
+  dead.reap();
+  ASSERT_TRUE(listener_->add(other.pid(), 0, 2));
+  std::vector<Seen> seen;
+  bool lost = false;
+  do {
+    seen = read(1);
+    ASSERT_FALSE(seen.empty());
+    lost |= seen.back().event.type == KNELL_EVENT_LOST;
+  } while (seen.back().event.type != KNELL_EVENT_EXIT);
+  EXPECT_TRUE(lost);
+  EXPECT_EQ(seen.back().event.cookie, 1u);
+}
+
+// The grace period is one of the stream of events, not of a reader that is slow.
+TEST_F(DaemonListenerTest, ASlowReaderGetsTheDaemonsReportOfAZombie) {
+  open_for_added();
+  Child child, other;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  ASSERT_TRUE(listener_->add(other.pid(), 0, 6));
+  server_.send({event(KNELL_EVENT_EXEC, other.pid()), exit_of(child.pid(), 0x300)});
+  const uint64_t until =
+      system_clock().monotonic_ns() + 700'000'000;  // longer than the grace period
+  while (system_clock().monotonic_ns() < until) ::poll(nullptr, 0, 100);
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].event.wait_status, 0x300) << "not the one that was synthesized";
+}
+
 TEST_F(DaemonListenerTest, RetriesIfTheDaemonIsFullAfterItsRestart) {
   open();
   for (const int error : {EUSERS, EMFILE}) {

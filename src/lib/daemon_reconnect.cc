@@ -8,13 +8,11 @@
 // After connecting, the listener sends HELLO and its subscription at once. The ack of the
 // subscription ends the gap, which is reported as a lost event without a count. Then the added
 // processes are added again, one frame at a time. After the ack of each frame, its processes are
-// checked. If one has exited and the daemon does not report it within the grace period, its exit is
-// synthesized, with the flag "recovered".
+// checked for an exit; see daemon_exit_check.cc.
 #include <algorithm>
 #include <cerrno>
 #include <span>
 
-#include "base/pidfd.h"
 #include "lib/daemon_listener.h"
 
 namespace knell::lib {
@@ -90,7 +88,7 @@ Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
     });
   }
   // Check each process for an exit, whether or not the daemon accepted the request.
-  for (; added_ < adding_; ++added_) check_for_exit(to_add_[added_]);
+  for (; added_ < adding_; ++added_) to_check_.push_back(to_add_[added_].pid);
   add_next();
   return {};
 }
@@ -110,14 +108,6 @@ void DaemonListener::add_next() {
   if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return disconnect();
   adding_ = added_ + count;
   ack_deadline_ns_ = clock_.monotonic_ns() + kAckTimeoutNs;
-}
-
-void DaemonListener::check_for_exit(const wire::AddedProcess& pid) {
-  auto pidfd = try_pidfd_open(pid.pid);
-  const bool gone = !pidfd && pidfd.error() == ESRCH;
-  if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
-  pending_exits_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(),
-                        PendingExits::When::kWhileDisconnected, grace_ns());
 }
 
 }  // namespace knell::lib

@@ -102,6 +102,8 @@ class DaemonListener final : public knell_listener {
   void reconnect(uint64_t now_ns);
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
+  void on_resubscribed();
+  Result<void> on_readded(Result<void> outcome);
   void add_next();
 
   // Exits of added processes that the daemon cannot report; daemon_exit_check.cc.
@@ -110,6 +112,7 @@ class DaemonListener final : public knell_listener {
   void check_again_later();
   void check_some_added(uint64_t now_ns);
   void check_for_exit(int32_t pid);
+  void expect_lost_exit(int32_t pid, UniqueFd pidfd);
 
   // Durable listeners; daemon_durable.cc.
   wire::Durable durable_request() const;
@@ -150,8 +153,10 @@ class DaemonListener final : public knell_listener {
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReconnecting: the request that is acked next
   std::vector<wire::AddedProcess> to_add_;      // kReconnecting
+  bool resubscribed_ = false;                   // kReconnecting: the subscription was acked
   // how many of to_add_ were acked, and how many were sent
   size_t added_ = 0, adding_ = 0;
+  size_t alone_until_ = 0;  // those before this one are sent with a request each
 
   std::vector<int32_t> to_check_;  // added processes to check for an exit, from the back
   uint64_t check_all_ns_ = 0;      // when to check all of them again; 0: never

@@ -4,15 +4,21 @@
 
 #include <gtest/gtest.h>
 #include <knell/knell.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/proc_stat.h"
 #include "client/fake_server.h"
 #include "filter/predicate_for_test.h"
 #include "lib/predicate_parser.h"
@@ -98,13 +104,29 @@ knell_event exit_of(int32_t pid, int32_t status = 0x100) {
   return e;
 }
 
+// Like fork(2), with a pid, if it is not 0: that of a process which was reaped. -1: this needs
+// CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
+pid_t fork_with(pid_t pid) {
+  if (pid == 0) return ::fork();
+  clone_args args{};
+  args.exit_signal = SIGCHLD;
+  args.set_tid = reinterpret_cast<uintptr_t>(&pid);
+  args.set_tid_size = 1;
+  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+}
+
+uint64_t start_of(pid_t pid) {
+  const auto stat = read_proc_stat(pid);
+  return stat ? stat->start : 0;
+}
+
 // A child process that runs until die() or reap().
 class Child {
  public:
-  Child() {
+  explicit Child(pid_t pid = 0) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::pipe(ends), 0);
-    pid_ = ::fork();
+    pid_ = fork_with(pid);
     if (pid_ == 0) {
       // Close all other descriptors, including the pipes that keep other children running.
       ::dup2(ends[0], 0);
@@ -119,6 +141,19 @@ class Child {
   ~Child() { reap(); }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
+  // A child with the pid of this one, which is reaped before, and with a later start; nullptr: this
+  // is not possible here.
+  std::unique_ptr<Child> reuse_pid() {
+    const uint64_t before = start_of(pid_);
+    reap();
+    auto next = std::make_unique<Child>(pid_);
+    // Starts have a resolution of 10 ms.
+    while (next->pid() == pid_ && start_of(pid_) == before) {
+      next->reap();
+      next = std::make_unique<Child>(pid_);
+    }
+    return next->pid() == pid_ ? std::move(next) : nullptr;
+  }
   pid_t pid() const { return pid_; }
   void die() {  // stays a zombie until reap()
     gate_.reset();
@@ -127,7 +162,7 @@ class Child {
   }
   void reap() {
     gate_.reset();
-    if (!reaped_) ::waitpid(pid_, nullptr, 0);
+    if (!reaped_ && pid_ > 0) ::waitpid(pid_, nullptr, 0);
     reaped_ = true;
   }
 
@@ -587,6 +622,85 @@ TEST_F(DaemonListenerTest, ASlowReaderGetsTheDaemonsReportOfAZombie) {
   const auto seen = read(2);
   ASSERT_EQ(seen.size(), 2u);
   EXPECT_EQ(seen[1].event.wait_status, 0x300) << "not the one that was synthesized";
+}
+
+// Another process has the pid now: the start tells them apart.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessWhosePidWasReusedWhileTheDaemonWasAway) {
+  open_for_added();
+  Child first, alive;
+  const uint64_t start = start_of(first.pid());
+  ASSERT_TRUE(listener_->add(first.pid(), start, 1));
+  ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  const auto reused = first.reuse_pid();
+  if (reused == nullptr) GTEST_SKIP() << "no permission to choose a pid";
+  reused->die();  // with another status
+  server_.start();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_EQ(seen[1].event.id.start, start);
+  EXPECT_EQ(seen[1].event.has & KNELL_HAS_STATUS, 0u) << "that of another process";
+  EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
+}
+
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessThatTheDaemonCannotAddAgain) {
+  open_for_added();
+  Child first, second;
+  ASSERT_TRUE(listener_->add(first.pid(), 0, 1));
+  ASSERT_TRUE(listener_->add(second.pid(), 0, 2));
+  server_.answer_next(Message::kAdd, ESRCH, "no such process");  // to the request with both
+  server_.hang_up();
+  const auto lost = read(1);
+  ASSERT_EQ(lost.size(), 1u);
+  // The processes are added one by one; the daemon refuses one of them.
+  EXPECT_EQ(server_.adds(4).size(), 4u);
+  server_.answer_next(Message::kAdd, ESRCH, "no such process");
+  EXPECT_TRUE(listener_->remove(second.pid()));
+  server_.hang_up();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
+}
+
+TEST_F(DaemonListenerTest, ReconnectsAgainIfTheDaemonRefusesToAddAProcessAgain) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.answer_next(Message::kAdd, EDQUOT, "too many added processes");
+  server_.hang_up();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u) << "a lost event for each reconnect";
+  EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(server_.adds(2).size(), 2u);
+  server_.answer_next(Message::kAdd, EINVAL, "not a process");
+  server_.hang_up();
+  EXPECT_EQ(read(2).size(), 1u);
+  EXPECT_EQ(error_.code, EINVAL);
+}
+
+// With no free descriptor it is unknown whether the process has ended; it is checked again later.
+TEST_F(DaemonListenerTest, RecoversAnExitAfterDescriptorsWereUsedUp) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.send({lost_of(KNELL_EVENT_EXIT)});
+  child.die();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none_free{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_free), 0);
+  EXPECT_EQ(read(1).size(), 1u);
+  const knell_event* none[1];
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(*listener_->read(none, 1), 0u);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.wait_status, 0x700);
 }
 
 TEST_F(DaemonListenerTest, RetriesIfTheDaemonIsFullAfterItsRestart) {

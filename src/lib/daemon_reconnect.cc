@@ -63,7 +63,8 @@ void DaemonListener::reconnect(uint64_t now_ns) {
   state_ = State::kReconnecting;
   ack_deadline_ns_ = now_ns + kAckTimeoutNs;
   to_add_.clear();
-  added_ = adding_ = 0;
+  resubscribed_ = false;
+  added_ = adding_ = alone_until_ = 0;
 }
 
 // The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection
@@ -76,20 +77,46 @@ Result<void> DaemonListener::on_refused(Error error) {
 
 Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
   if (ack.request != awaited_) return {};
-  if (adding_ == 0) {
-    if (auto refused = client::as_result(ack); !refused)
-      return on_refused(std::move(refused).error());
-    begun_ = true;
-    // A durable listener continues at its cursor; knelld reports the events that the journal lost.
-    if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
-    last_event_ns_ = clock_.monotonic_ns();
-    filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
-      to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
-    });
+  auto outcome = client::as_result(ack);
+  if (resubscribed_) {
+    KNELL_TRY(on_readded(std::move(outcome)));
+  } else {
+    if (!outcome) return on_refused(std::move(outcome).error());
+    on_resubscribed();
   }
-  // Check each process for an exit, whether or not the daemon accepted the request.
+  if (state_ == State::kReconnecting) add_next();
+  return {};
+}
+
+void DaemonListener::on_resubscribed() {
+  resubscribed_ = true;
+  begun_ = true;
+  // A durable listener continues at its cursor; knelld reports the events that the journal lost.
+  if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
+  last_event_ns_ = clock_.monotonic_ns();
+  filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
+    to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
+  });
+}
+
+// The daemon adds each process of a request that it can, but its answer names only the first
+// failure. So after a refusal the processes are added one by one. One that the daemon does not find
+// has ended. After any other error, such as a quota, it would not be watched: then the listener
+// reconnects again later, or is closed.
+Result<void> DaemonListener::on_readded(Result<void> outcome) {
+  if (!outcome && adding_ - added_ > 1) {
+    alone_until_ = adding_;
+    adding_ = added_;
+    return {};
+  }
+  const int error = outcome ? 0 : outcome.error().code;
+  if (error != 0 && error != ESRCH && error != EEXIST)
+    return on_refused(std::move(outcome).error());
+  if (error == ESRCH) {
+    check_for_exit(to_add_[added_].pid);
+    expect_lost_exit(to_add_[added_].pid, UniqueFd());
+  }
   for (; added_ < adding_; ++added_) to_check_.push_back(to_add_[added_].pid);
-  add_next();
   return {};
 }
 
@@ -101,7 +128,8 @@ void DaemonListener::add_next() {
     send_ack();  // errors are ignored: unacknowledged events are delivered again
     return;
   }
-  const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);
+  const size_t most = added_ < alone_until_ ? 1 : wire::kMostPids;
+  const size_t count = std::min(to_add_.size() - added_, most);
   const auto some = std::span(to_add_).subspan(added_, count);
   awaited_ = connection_->next_seq();
   const auto sent = connection_->try_send(wire::encode(wire::Message::kAdd, some, awaited_));

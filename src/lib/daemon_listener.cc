@@ -23,15 +23,16 @@
 // not recorded. So the listener closes the connection and reconnects, which reports the gap.
 #include "lib/daemon_listener.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <new>
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "base/proc_stat.h"
 #include "base/rollback.h"
 #include "event/fields.h"
 #include "event/mask.h"
@@ -111,6 +112,12 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 filter::Subscription DaemonListener::subscription() const {
   filter::Subscription asked = filter_.subscription;
   asked.predicates = filter_.predicates.values();
+  for (filter::Predicate& one : asked.predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    auto& pid = std::get<int64_t>(one.value);
+    const auto root = roots_.find(static_cast<int32_t>(pid));
+    if (root != roots_.end() && root->second.gone) pid = std::numeric_limits<int32_t>::max();
+  }
   // An added process is removed when its exit is received, with any status, so every exit is
   // requested.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
@@ -194,9 +201,13 @@ Result<void> DaemonListener::on_failure(Error error) {
 Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
-  for (const int32_t root : wider.needs().roots)
-    if (::kill(root, 0) != 0 && errno == ESRCH)
-      return say(ESRCH, "under: there is no process " + std::to_string(root));
+  KNELL_TRY(ListenerFilter::check_roots(more));
+  for (const filter::Predicate& one : more) {
+    if (one.key != filter::Key::kUnder) continue;
+    const auto root = static_cast<int32_t>(std::get<int64_t>(one.value));
+    const auto stat = read_proc_stat(root);
+    roots_.insert_or_assign(root, Root{.start = stat ? stat->start : 0});
+  }
   std::swap(filter_.predicates, wider);
   Rollback undo([&] { std::swap(filter_.predicates, wider); });
   KNELL_TRY(subscribe());

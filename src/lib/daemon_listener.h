@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -100,6 +101,7 @@ class DaemonListener final : public knell_listener {
   // Reconnecting; daemon_reconnect.cc.
   void disconnect();
   void reconnect(uint64_t now_ns);
+  void note_gone_roots();
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void on_resubscribed();
@@ -146,6 +148,14 @@ class DaemonListener final : public knell_listener {
   bool filter_aside_ = false;  // also apply the predicates to events that were put aside
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
   uint64_t drop_before_ns_ = 0;
+
+  // The processes that `under` names. `gone`: it had ended when the listener connected again, so
+  // the daemon does not know the processes under it, and its pid may be that of another process.
+  struct Root {
+    uint64_t start = 0;  // 0: unknown
+    bool gone = false;
+  };
+  std::map<int32_t, Root> roots_;
 
   uint64_t last_event_ns_ = 0;  // the timestamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <deque>
@@ -281,6 +282,30 @@ TEST_F(DaemonListenerTest, ReportsAndDropsARefusedPredicate) {
   EXPECT_EQ(server_.subscribe(3).predicates, (std::vector{wants(Key::kComm, "b")}));
   EXPECT_FALSE(match("comm", "")) << "not sent to the daemon";
   EXPECT_EQ(match("under", "2147483000").error().code, ESRCH);
+}
+
+TEST_F(DaemonListenerTest, AProcessUnderWhichOthersWereNamedMayHaveEnded) {
+  open();
+  Child ended, alive;
+  const std::string both = std::to_string(ended.pid()) + "," + std::to_string(alive.pid());
+  ASSERT_TRUE(match("under", both.c_str()));
+  ended.reap();
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_EXIT));
+  EXPECT_TRUE(match("comm", "sh"));
+  EXPECT_EQ(match("under", std::to_string(ended.pid()).c_str()).error().code, ESRCH);
+  const auto roots_of = [](const filter::Subscription& asked) {
+    std::vector<int64_t> roots;
+    for (const filter::Predicate& one : asked.predicates)
+      if (one.key == Key::kUnder) roots.push_back(std::get<int64_t>(one.value));
+    return roots;
+  };
+  EXPECT_EQ(roots_of(server_.subscribe(4)), roots_of(server_.subscribe(2)));
+  server_.stop();
+  server_.start();
+  ASSERT_EQ(read(1).size(), 1u) << error_.message();
+  const auto roots = roots_of(server_.subscribe(5));
+  ASSERT_EQ(roots.size(), 2u) << "processes under a process that has ended do not match all";
+  EXPECT_EQ(std::ranges::count(roots, ended.pid()), 0) << "another process may get this pid";
 }
 
 // A daemon of an older version does not know predicates as values.

@@ -13,6 +13,8 @@
 #include <cerrno>
 #include <span>
 
+#include "base/named_process.h"
+#include "base/proc_stat.h"
 #include "lib/daemon_listener.h"
 
 namespace knell::lib {
@@ -53,6 +55,7 @@ void DaemonListener::reconnect(uint64_t now_ns) {
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
   const std::string greeting = wire::encode(hello, connection->next_seq());
   awaited_ = connection->next_seq();
+  note_gone_roots();
   const wire::Durable durable = durable_request();
   const auto subscribing = wire::encode(subscription(), awaited_, durable_ ? &durable : nullptr);
   for (const std::string& packet : {greeting, subscribing.value_or(std::string())}) {
@@ -65,6 +68,13 @@ void DaemonListener::reconnect(uint64_t now_ns) {
   to_add_.clear();
   resubscribed_ = false;
   added_ = adding_ = alone_until_ = 0;
+}
+
+void DaemonListener::note_gone_roots() {
+  for (auto& [pid, root] : roots_) {
+    const auto stat = read_proc_stat(pid);
+    root.gone |= !process_exists(pid) || (stat && root.start != 0 && stat->start != root.start);
+  }
 }
 
 // The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection

@@ -208,12 +208,15 @@ Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
     const auto stat = read_proc_stat(root);
     roots_.insert_or_assign(root, Root{.start = stat ? stat->start : 0});
   }
+  std::vector<filter::Predicate> here = wider.values();
+  std::erase_if(here, [](const auto& one) { return one.key == filter::Key::kUnder; });
+  KNELL_ASSIGN(auto predicates_here, filter::Predicates::create(std::move(here)));
   std::swap(filter_.predicates, wider);
   Rollback undo([&] { std::swap(filter_.predicates, wider); });
   KNELL_TRY(subscribe());
   undo.keep();
+  predicates_here_ = std::move(predicates_here);
   const filter::Interest needs = filter_.predicates.needs();
-  filter_aside_ = needs.roots.empty();
   if (needs.only_under && !wider.needs().only_under) drop_before_ns_ = clock_.monotonic_ns();
   return {};
 }
@@ -476,8 +479,7 @@ bool DaemonListener::wants(knell_event& event) {
 // events from before the ack of the first `under` are dropped: they may be of any process.
 bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const {
   if (event.mono_ns < drop_before_ns_) return true;
-  return filter_aside_ && packets_.from_aside() &&
-         !filter_.predicates.matches(event, UnknownAncestry());
+  return packets_.from_aside() && !predicates_here_.matches(event, UnknownAncestry());
 }
 
 // Adds the data of the library to an event that is returned to the caller.
@@ -564,7 +566,7 @@ void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
   if (filter_.interest().details != KNELL_DETAILS_STATUS) flags |= KNELL_FLAG_DETAILS_LOST;
   const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
                                            pending.wait_status, flags);
-  if (filter_.predicates.matches(event, UnknownAncestry()))
+  if (predicates_here_.matches(event, UnknownAncestry()))
     synthetic_.push_back(event);
   else
     filter_.added.erase(pending.pid);

@@ -145,7 +145,9 @@ class DaemonListener final : public knell_listener {
   std::vector<process::UserNames::Name> names_;  // the user names in slots_
   process::UserNames users_;
   bool names_wanted_ = false;
-  bool filter_aside_ = false;  // also apply the predicates to events that were put aside
+  // The predicates that can be evaluated here: all except `under`. Applied to events that were put
+  // aside and to exits that are synthesized.
+  filter::Predicates predicates_here_;
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
   uint64_t drop_before_ns_ = 0;
 

@@ -362,6 +362,32 @@ TEST_F(DaemonListenerTest, AppliesANewPredicateToEventsSentBeforeItsAck) {
   EXPECT_EQ(seen[0].event.pid, 11);
 }
 
+// Only the daemon can evaluate `under`, all others are evaluated here.
+TEST_F(DaemonListenerTest, AppliesANewPredicateToEarlierEventsUnderAProcess) {
+  open();
+  ASSERT_TRUE(match("under", std::to_string(::getpid()).c_str()));
+  ASSERT_TRUE(match("under", "!1"));
+  const uint64_t now = system_clock().monotonic_ns();
+  knell_event other = event(KNELL_EVENT_EXIT, 10, now), wanted = event(KNELL_EVENT_EXIT, 11, now);
+  other.comm = {"cat", 3};
+  server_.send({other, wanted});
+  ASSERT_TRUE(match("comm", "sh"));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, 11);
+}
+
+TEST_F(DaemonListenerTest, TheExitOfAZombieUnderAProcessIsReported) {
+  open_for_added();
+  ASSERT_TRUE(match("under", std::to_string(::getpid()).c_str()));
+  Child child;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.cookie, 5u);
+}
+
 TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyExit) {
   knell_options options = KNELL_OPTIONS_INIT;
   options.events = KNELL_EVENT_NONZERO_EXIT | KNELL_EVENT_EXEC;

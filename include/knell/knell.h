@@ -140,7 +140,8 @@ struct knell_options {
   uint32_t recover;   // 1: after lost events the known processes are compared with the machine, and
                       // the exits, forks and execs that are missing are reported with
                       // KNELL_FLAG_RECOVERED. Over the connector this requests forks and all
-                      // exits from the kernel, unless only_added is 1. Level process only
+                      // exits from the kernel, unless only_added is 1. Level process only. The
+                      // exits of added processes are recovered through knelld also with 0
   uint32_t reserved;  // must be 0
   // Not NULL: the name of a durable listener, see knell_ack(). Needs knelld, level process, and
   // only_added 0; `recover` is 1. 1 to 64 letters, digits or characters of "._@-".

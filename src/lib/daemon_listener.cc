@@ -23,15 +23,16 @@
 // not recorded. So the listener closes the connection and reconnects, which reports the gap.
 #include "lib/daemon_listener.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <new>
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
+#include "base/proc_stat.h"
 #include "base/rollback.h"
 #include "event/fields.h"
 #include "event/mask.h"
@@ -111,6 +112,12 @@ Result<void> DaemonListener::attach(client::ConnectionToServer connection) {
 filter::Subscription DaemonListener::subscription() const {
   filter::Subscription asked = filter_.subscription;
   asked.predicates = filter_.predicates.values();
+  for (filter::Predicate& one : asked.predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    auto& pid = std::get<int64_t>(one.value);
+    const auto root = roots_.find(static_cast<int32_t>(pid));
+    if (root != roots_.end() && root->second.gone) pid = std::numeric_limits<int32_t>::max();
+  }
   // An added process is removed when its exit is received, with any status, so every exit is
   // requested.
   if (asked.only_added) asked.mask |= KNELL_EVENT_EXIT;
@@ -194,15 +201,22 @@ Result<void> DaemonListener::on_failure(Error error) {
 Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
-  for (const int32_t root : wider.needs().roots)
-    if (::kill(root, 0) != 0 && errno == ESRCH)
-      return say(ESRCH, "under: there is no process " + std::to_string(root));
+  KNELL_TRY(ListenerFilter::check_roots(more));
+  for (const filter::Predicate& one : more) {
+    if (one.key != filter::Key::kUnder) continue;
+    const auto root = static_cast<int32_t>(std::get<int64_t>(one.value));
+    const auto stat = read_proc_stat(root);
+    roots_.insert_or_assign(root, Root{.start = stat ? stat->start : 0});
+  }
+  std::vector<filter::Predicate> here = wider.values();
+  std::erase_if(here, [](const auto& one) { return one.key == filter::Key::kUnder; });
+  KNELL_ASSIGN(auto predicates_here, filter::Predicates::create(std::move(here)));
   std::swap(filter_.predicates, wider);
   Rollback undo([&] { std::swap(filter_.predicates, wider); });
   KNELL_TRY(subscribe());
   undo.keep();
+  predicates_here_ = std::move(predicates_here);
   const filter::Interest needs = filter_.predicates.needs();
-  filter_aside_ = needs.roots.empty();
   if (needs.only_under && !wider.needs().only_under) drop_before_ns_ = clock_.monotonic_ns();
   return {};
 }
@@ -242,8 +256,9 @@ Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
 // the daemon does not report it.
 bool DaemonListener::expect_if_dead(pid_t pid, UniqueFd pidfd) {
   if (!pidfd || !is_dead(pidfd.get())) return false;
-  if (state_ == State::kConnected)
-    pending_exits_.expect(pid, std::move(pidfd), PendingExits::When::kNow, grace_ns());
+  const ListenerFilter::Added* one = filter_.added.find(pid);
+  if (state_ == State::kConnected && one != nullptr)
+    pending_exits_.expect(pid, one->start, std::move(pidfd), PendingExits::When::kNow, grace_ns());
   arm();
   return true;
 }
@@ -296,8 +311,8 @@ void DaemonListener::add_batch(std::span<knell_added> processes) {
     auto done = added ? Result<void>() : add_after_refusal(*sent[i]);
     if (!done && (done.error().code != ESRCH || !dead)) {
       sent[i]->error = -done.error().code;
+      pending_exits_.remove(sent[i]->pid, filter_.added.find(sent[i]->pid)->start);
       filter_.added.erase(sent[i]->pid);
-      pending_exits_.remove(sent[i]->pid);
     } else {
       sent[i]->error = 0;
     }
@@ -316,13 +331,15 @@ Result<void> DaemonListener::add_after_refusal(const knell_added& one) {
 }
 
 Result<void> DaemonListener::remove(pid_t pid) {
-  if (filter_.added.find(pid) == nullptr)
+  const ListenerFilter::Added* added = filter_.added.find(pid);
+  if (added == nullptr)
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
+  const uint64_t start = added->start;
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
   filter_.added.erase(pid);
-  pending_exits_.remove(pid);
+  pending_exits_.remove(pid, start);
   // The process has exited. Its exit event may still arrive, and is then dropped.
   if (!removed && removed.error().code == ENOENT) return {};
   return removed;
@@ -412,7 +429,8 @@ void DaemonListener::read(const knell_event** ret_events, size_t most, size_t& n
       continue;
     }
     const auto got = receive();
-    if (!got || *got == Got::kNothing) break;
+    if (!got || *got == Got::kNoRoom) break;
+    if (*got == Got::kNothing && !queue_exits(clock_.monotonic_ns())) break;
   }
   arm();
 }
@@ -426,6 +444,7 @@ bool DaemonListener::next(knell_event& event) {
         disconnect();
       else
         queue_lost(dropped, last_event_ns_);
+      on_lost_exits();
     }
     if (synthetic_.empty()) return false;
     event = synthetic_.front();
@@ -434,6 +453,9 @@ bool DaemonListener::next(knell_event& event) {
   }
   ++received_;
   last_event_ns_ = std::max(last_event_ns_, event.mono_ns);
+  if (event.type == KNELL_EVENT_LOST &&
+      (event.lost_types == 0 || (event.lost_types & KNELL_EVENT_EXIT) != 0))
+    on_lost_exits();
   return true;
 }
 
@@ -457,8 +479,7 @@ bool DaemonListener::wants(knell_event& event) {
 // events from before the ack of the first `under` are dropped: they may be of any process.
 bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const {
   if (event.mono_ns < drop_before_ns_) return true;
-  return filter_aside_ && packets_.from_aside() &&
-         !filter_.predicates.matches(event, UnknownAncestry());
+  return packets_.from_aside() && !predicates_here_.matches(event, UnknownAncestry());
 }
 
 // Adds the data of the library to an event that is returned to the caller.
@@ -483,8 +504,11 @@ void DaemonListener::set_user(knell_event& event, process::UserNames::Name& name
 
 void DaemonListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
+  const ListenerFilter::Added* one = filter_.added.find(event.pid);
+  if (one == nullptr) return;
+  const uint64_t start = one->start;
   if (filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
-    pending_exits_.remove(event.pid);
+    pending_exits_.remove(event.pid, start);
 }
 
 Result<DaemonListener::Got> DaemonListener::receive() {
@@ -493,7 +517,7 @@ Result<DaemonListener::Got> DaemonListener::receive() {
   }
   if (!connection_) return Got::kNothing;
   const auto room = packets_.room();
-  if (room.empty()) return Got::kNothing;
+  if (room.empty()) return Got::kNoRoom;
   auto frame = connection_->receive(room);
   if (!frame) {
     KNELL_TRY(state_ == State::kReconnecting ? on_refused(std::move(frame).error())
@@ -528,15 +552,21 @@ Result<void> DaemonListener::on_frame(const wire::Frame& frame) {
   }
 }
 
+// Synthesizes the exits whose grace period ended before `until_ns`; false: there are none.
+bool DaemonListener::queue_exits(uint64_t until_ns) {
+  const size_t before = synthetic_.size();
+  while (const auto pending = pending_exits_.take(until_ns)) queue_exit(*pending);
+  return synthetic_.size() != before;
+}
+
 void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
   const ListenerFilter::Added* one = filter_.added.find(pending.pid);
   if (one == nullptr) return;
-  uint32_t flags =
-      pending.when == PendingExits::When::kWhileDisconnected ? KNELL_FLAG_RECOVERED : 0;
+  uint32_t flags = pending.when == PendingExits::When::kLost ? KNELL_FLAG_RECOVERED : 0;
   if (filter_.interest().details != KNELL_DETAILS_STATUS) flags |= KNELL_FLAG_DETAILS_LOST;
   const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
                                            pending.wait_status, flags);
-  if (filter_.predicates.matches(event, UnknownAncestry()))
+  if (predicates_here_.matches(event, UnknownAncestry()))
     synthetic_.push_back(event);
   else
     filter_.added.erase(pending.pid);
@@ -551,7 +581,10 @@ void DaemonListener::run_timers() {
   if (alarm_ns_ == 0) return;
   const uint64_t now = clock_.monotonic_ns();
   if (now < alarm_ns_) return;
-  while (const auto pending = pending_exits_.take(now)) queue_exit(*pending);
+  // A slow reader may not have read the daemon's report yet. So the grace period ends when the
+  // daemon's events have reached its end, or when all of them have been read; see read().
+  queue_exits(last_event_ns_);
+  check_some_added(now);
   if (state_ == State::kReconnecting && now >= ack_deadline_ns_) disconnect();
   if (state_ == State::kDisconnected && now >= retry_ns_) reconnect(now);
 }
@@ -562,7 +595,8 @@ void DaemonListener::arm() {
   const auto no_later_than = [&at](uint64_t other) { at = at == 0 ? other : std::min(at, other); };
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
-  if (state_ == State::kClosed || packets_.pending() || !synthetic_.empty() ||
+  if (check_all_ns_ != 0) no_later_than(check_all_ns_);
+  if (state_ == State::kClosed || !to_check_.empty() || packets_.pending() || !synthetic_.empty() ||
       (durable_ && !begun_ && state_ == State::kConnected))
     at = feed::kAlarmNow;
   if (at != alarm_ns_) alarm_.set(alarm_ns_ = at);

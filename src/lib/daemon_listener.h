@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,7 +28,7 @@
 namespace knell::lib {
 
 // A listener through knelld, which evaluates the predicates of filter_. See daemon_listener.cc, and
-// daemon_reconnect.cc for how it reconnects.
+// daemon_reconnect.cc for how it reconnects, and daemon_exit_check.cc for lost exits.
 class DaemonListener final : public knell_listener {
  public:
   // Waits for the daemon's answers for a few seconds at most. Errors: those of
@@ -55,7 +56,11 @@ class DaemonListener final : public knell_listener {
   //     |                           ^------------------------- | disconnect()
   //     '--> kClosed: every call fails with error_
   enum class State : uint8_t { kConnected, kDisconnected, kReconnecting, kClosed };
-  enum class Got : uint8_t { kSomething, kNothing };
+  enum class Got : uint8_t {
+    kSomething,
+    kNothing,
+    kNoRoom  // until the next read() there is no space for another packet
+  };
 
   DaemonListener(const knell_options& options, std::string path);
   Result<void> open();
@@ -87,6 +92,7 @@ class DaemonListener final : public knell_listener {
   bool next(knell_event& event);
   void finish(size_t slot);
   void remove_if_exited(const knell_event& event);
+  bool queue_exits(uint64_t until_ns);
   void queue_exit(const PendingExits::Exit& pending);
   void queue_lost(std::optional<uint64_t> count, uint64_t from_ns);
   void run_timers();
@@ -95,10 +101,20 @@ class DaemonListener final : public knell_listener {
   // Reconnecting; daemon_reconnect.cc.
   void disconnect();
   void reconnect(uint64_t now_ns);
+  void note_gone_roots();
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
+  void on_resubscribed();
+  Result<void> on_readded(Result<void> outcome);
   void add_next();
-  void check_for_exit(const wire::AddedProcess& pid);
+
+  // Exits of added processes that the daemon cannot report; daemon_exit_check.cc.
+  void on_lost_exits();
+  void check_all_added();
+  void check_again_later();
+  void check_some_added(uint64_t now_ns);
+  void check_for_exit(int32_t pid);
+  void expect_lost_exit(int32_t pid, UniqueFd pidfd);
 
   // Durable listeners; daemon_durable.cc.
   wire::Durable durable_request() const;
@@ -129,9 +145,19 @@ class DaemonListener final : public knell_listener {
   std::vector<process::UserNames::Name> names_;  // the user names in slots_
   process::UserNames users_;
   bool names_wanted_ = false;
-  bool filter_aside_ = false;  // also apply the predicates to events that were put aside
+  // The predicates that can be evaluated here: all except `under`. Applied to events that were put
+  // aside and to exits that are synthesized.
+  filter::Predicates predicates_here_;
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
   uint64_t drop_before_ns_ = 0;
+
+  // The processes that `under` names. `gone`: it had ended when the listener connected again, so
+  // the daemon does not know the processes under it, and its pid may be that of another process.
+  struct Root {
+    uint64_t start = 0;  // 0: unknown
+    bool gone = false;
+  };
+  std::map<int32_t, Root> roots_;
 
   uint64_t last_event_ns_ = 0;  // the timestamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;
@@ -139,8 +165,14 @@ class DaemonListener final : public knell_listener {
   uint64_t ack_deadline_ns_ = 0;                // kReconnecting: the deadline of the next ack
   uint32_t awaited_ = 0;                        // kReconnecting: the request that is acked next
   std::vector<wire::AddedProcess> to_add_;      // kReconnecting
+  bool resubscribed_ = false;                   // kReconnecting: the subscription was acked
   // how many of to_add_ were acked, and how many were sent
   size_t added_ = 0, adding_ = 0;
+  size_t alone_until_ = 0;  // those before this one are sent with a request each
+
+  std::vector<int32_t> to_check_;  // added processes to check for an exit, from the back
+  uint64_t check_all_ns_ = 0;      // when to check all of them again; 0: never
+  bool check_once_more_ = false;   // again after the check at that time
 
   uint64_t seq_ = 0, received_ = 0, lost_ = 0, wakeups_ = 0;
 

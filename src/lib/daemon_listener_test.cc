@@ -4,15 +4,22 @@
 
 #include <gtest/gtest.h>
 #include <knell/knell.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "base/proc_stat.h"
 #include "client/fake_server.h"
 #include "filter/predicate_for_test.h"
 #include "lib/predicate_parser.h"
@@ -98,13 +105,29 @@ knell_event exit_of(int32_t pid, int32_t status = 0x100) {
   return e;
 }
 
+// Like fork(2), with a pid, if it is not 0: that of a process which was reaped. -1: this needs
+// CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
+pid_t fork_with(pid_t pid) {
+  if (pid == 0) return ::fork();
+  clone_args args{};
+  args.exit_signal = SIGCHLD;
+  args.set_tid = reinterpret_cast<uintptr_t>(&pid);
+  args.set_tid_size = 1;
+  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+}
+
+uint64_t start_of(pid_t pid) {
+  const auto stat = read_proc_stat(pid);
+  return stat ? stat->start : 0;
+}
+
 // A child process that runs until die() or reap().
 class Child {
  public:
-  Child() {
+  explicit Child(pid_t pid = 0) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::pipe(ends), 0);
-    pid_ = ::fork();
+    pid_ = fork_with(pid);
     if (pid_ == 0) {
       // Close all other descriptors, including the pipes that keep other children running.
       ::dup2(ends[0], 0);
@@ -119,6 +142,19 @@ class Child {
   ~Child() { reap(); }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
+  // A child with the pid of this one, which is reaped before, and with a later start; nullptr: this
+  // is not possible here.
+  std::unique_ptr<Child> reuse_pid() {
+    const uint64_t before = start_of(pid_);
+    reap();
+    auto next = std::make_unique<Child>(pid_);
+    // Starts have a resolution of 10 ms.
+    while (next->pid() == pid_ && start_of(pid_) == before) {
+      next->reap();
+      next = std::make_unique<Child>(pid_);
+    }
+    return next->pid() == pid_ ? std::move(next) : nullptr;
+  }
   pid_t pid() const { return pid_; }
   void die() {  // stays a zombie until reap()
     gate_.reset();
@@ -127,7 +163,7 @@ class Child {
   }
   void reap() {
     gate_.reset();
-    if (!reaped_) ::waitpid(pid_, nullptr, 0);
+    if (!reaped_ && pid_ > 0) ::waitpid(pid_, nullptr, 0);
     reaped_ = true;
   }
 
@@ -248,6 +284,30 @@ TEST_F(DaemonListenerTest, ReportsAndDropsARefusedPredicate) {
   EXPECT_EQ(match("under", "2147483000").error().code, ESRCH);
 }
 
+TEST_F(DaemonListenerTest, AProcessUnderWhichOthersWereNamedMayHaveEnded) {
+  open();
+  Child ended, alive;
+  const std::string both = std::to_string(ended.pid()) + "," + std::to_string(alive.pid());
+  ASSERT_TRUE(match("under", both.c_str()));
+  ended.reap();
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_EXIT));
+  EXPECT_TRUE(match("comm", "sh"));
+  EXPECT_EQ(match("under", std::to_string(ended.pid()).c_str()).error().code, ESRCH);
+  const auto roots_of = [](const filter::Subscription& asked) {
+    std::vector<int64_t> roots;
+    for (const filter::Predicate& one : asked.predicates)
+      if (one.key == Key::kUnder) roots.push_back(std::get<int64_t>(one.value));
+    return roots;
+  };
+  EXPECT_EQ(roots_of(server_.subscribe(4)), roots_of(server_.subscribe(2)));
+  server_.stop();
+  server_.start();
+  ASSERT_EQ(read(1).size(), 1u) << error_.message();
+  const auto roots = roots_of(server_.subscribe(5));
+  ASSERT_EQ(roots.size(), 2u) << "processes under a process that has ended do not match all";
+  EXPECT_EQ(std::ranges::count(roots, ended.pid()), 0) << "another process may get this pid";
+}
+
 // A daemon of an older version does not know predicates as values.
 TEST_F(DaemonListenerTest, NamesBothVersionsIfTheDaemonIsTooOld) {
   open();
@@ -300,6 +360,32 @@ TEST_F(DaemonListenerTest, AppliesANewPredicateToEventsSentBeforeItsAck) {
   const auto seen = read(1);
   ASSERT_EQ(seen.size(), 1u);
   EXPECT_EQ(seen[0].event.pid, 11);
+}
+
+// Only the daemon can evaluate `under`, all others are evaluated here.
+TEST_F(DaemonListenerTest, AppliesANewPredicateToEarlierEventsUnderAProcess) {
+  open();
+  ASSERT_TRUE(match("under", std::to_string(::getpid()).c_str()));
+  ASSERT_TRUE(match("under", "!1"));
+  const uint64_t now = system_clock().monotonic_ns();
+  knell_event other = event(KNELL_EVENT_EXIT, 10, now), wanted = event(KNELL_EVENT_EXIT, 11, now);
+  other.comm = {"cat", 3};
+  server_.send({other, wanted});
+  ASSERT_TRUE(match("comm", "sh"));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, 11);
+}
+
+TEST_F(DaemonListenerTest, TheExitOfAZombieUnderAProcessIsReported) {
+  open_for_added();
+  ASSERT_TRUE(match("under", std::to_string(::getpid()).c_str()));
+  Child child;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.cookie, 5u);
 }
 
 TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyExit) {
@@ -498,6 +584,174 @@ TEST_F(DaemonListenerTest, RecoversExitsWhileTheDaemonWasAway) {
   const auto rest = read(2);
   ASSERT_EQ(rest.size(), 2u);
   EXPECT_EQ(rest[1].event.cookie, 3u);
+}
+
+knell_event lost_of(uint32_t types) {
+  knell_event e = event(KNELL_EVENT_LOST, 0);
+  e.has = KNELL_HAS_COUNT;
+  e.lost_count = 3;
+  e.lost_types = types;
+  return e;
+}
+
+// The queue of a slow reader was full when the process exited, so the daemon does not report it.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAnAddedProcessThatALostEventCounts) {
+  for (const uint32_t types : {uint32_t{KNELL_EVENT_EXIT | KNELL_EVENT_COMM}, uint32_t{0}}) {
+    open_for_added();
+    Child dead, alive;
+    ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
+    ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
+    dead.reap();
+    server_.send({lost_of(types), lost_of(types)});
+    const auto seen = read(3);
+    ASSERT_EQ(seen.size(), 3u);
+    EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+    EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+    EXPECT_EQ(seen[2].event.pid, dead.pid());
+    EXPECT_EQ(seen[2].event.cookie, 1u);
+    EXPECT_NE(seen[2].event.flags & KNELL_FLAG_RECOVERED, 0u);
+    EXPECT_EQ(listener_->remove(dead.pid()).error().code, ENOENT);
+    server_.send({exit_of(alive.pid())});
+    const auto rest = read(1);
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(rest[0].event.cookie, 2u);
+    listener_.reset();
+  }
+}
+
+// The source may lose the record of an exit before the process has ended.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessThatEndsAfterTheLostEvent) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.send({lost_of(KNELL_EVENT_EXIT)});
+  ASSERT_EQ(read(1).size(), 1u);
+  const knell_event* none[1];
+  ASSERT_EQ(*listener_->read(none, 1), 0u) << "finds it alive";
+  child.reap();
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.pid, child.pid());
+}
+
+// More events than fit were sent while a request waited for its ack.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAnAddedProcessThatWasDroppedHere) {
+  open_for_added();
+  Child dead, other;
+  ASSERT_TRUE(listener_->add(dead.pid(), 0, 1));
+  std::string out, buffer;
+  wire::EventFrame frame(out);
+  while (frame.add(0, wire::encode_event(buffer, event(KNELL_EVENT_EXEC, dead.pid())))) continue;
+  frame.finish();
+  const size_t frames = PacketBuffer::kMostAside / (out.size() - 64) + 1;
+  for (size_t i = 0; i < frames; ++i) server_.send_before_ack(Message::kAdd, out);
+  server_.send_before_ack(Message::kAdd, FakeServer::frame_of({exit_of(dead.pid())}));
+  dead.reap();
+  ASSERT_TRUE(listener_->add(other.pid(), 0, 2));
+  std::vector<Seen> seen;
+  bool lost = false;
+  do {
+    seen = read(1);
+    ASSERT_FALSE(seen.empty());
+    lost |= seen.back().event.type == KNELL_EVENT_LOST;
+  } while (seen.back().event.type != KNELL_EVENT_EXIT);
+  EXPECT_TRUE(lost);
+  EXPECT_EQ(seen.back().event.cookie, 1u);
+}
+
+// The grace period is one of the stream of events, not of a reader that is slow.
+TEST_F(DaemonListenerTest, ASlowReaderGetsTheDaemonsReportOfAZombie) {
+  open_for_added();
+  Child child, other;
+  child.die();
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 5));
+  ASSERT_TRUE(listener_->add(other.pid(), 0, 6));
+  server_.send({event(KNELL_EVENT_EXEC, other.pid()), exit_of(child.pid(), 0x300)});
+  const uint64_t until =
+      system_clock().monotonic_ns() + 700'000'000;  // longer than the grace period
+  while (system_clock().monotonic_ns() < until) ::poll(nullptr, 0, 100);
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].event.wait_status, 0x300) << "not the one that was synthesized";
+}
+
+// Another process has the pid now: the start tells them apart.
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessWhosePidWasReusedWhileTheDaemonWasAway) {
+  open_for_added();
+  Child first, alive;
+  const uint64_t start = start_of(first.pid());
+  ASSERT_TRUE(listener_->add(first.pid(), start, 1));
+  ASSERT_TRUE(listener_->add(alive.pid(), 0, 2));
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  const auto reused = first.reuse_pid();
+  if (reused == nullptr) GTEST_SKIP() << "no permission to choose a pid";
+  reused->die();  // with another status
+  server_.start();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_EQ(seen[1].event.id.start, start);
+  EXPECT_EQ(seen[1].event.has & KNELL_HAS_STATUS, 0u) << "that of another process";
+  EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
+}
+
+TEST_F(DaemonListenerTest, RecoversTheExitOfAProcessThatTheDaemonCannotAddAgain) {
+  open_for_added();
+  Child first, second;
+  ASSERT_TRUE(listener_->add(first.pid(), 0, 1));
+  ASSERT_TRUE(listener_->add(second.pid(), 0, 2));
+  server_.answer_next(Message::kAdd, ESRCH, "no such process");  // to the request with both
+  server_.hang_up();
+  const auto lost = read(1);
+  ASSERT_EQ(lost.size(), 1u);
+  // The processes are added one by one; the daemon refuses one of them.
+  EXPECT_EQ(server_.adds(4).size(), 4u);
+  server_.answer_next(Message::kAdd, ESRCH, "no such process");
+  EXPECT_TRUE(listener_->remove(second.pid()));
+  server_.hang_up();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  EXPECT_NE(seen[1].event.flags & KNELL_FLAG_RECOVERED, 0u);
+}
+
+TEST_F(DaemonListenerTest, ReconnectsAgainIfTheDaemonRefusesToAddAProcessAgain) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.answer_next(Message::kAdd, EDQUOT, "too many added processes");
+  server_.hang_up();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u) << "a lost event for each reconnect";
+  EXPECT_EQ(seen[1].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(server_.adds(2).size(), 2u);
+  server_.answer_next(Message::kAdd, EINVAL, "not a process");
+  server_.hang_up();
+  EXPECT_EQ(read(2).size(), 1u);
+  EXPECT_EQ(error_.code, EINVAL);
+}
+
+// With no free descriptor it is unknown whether the process has ended; it is checked again later.
+TEST_F(DaemonListenerTest, RecoversAnExitAfterDescriptorsWereUsedUp) {
+  open_for_added();
+  Child child;
+  ASSERT_TRUE(listener_->add(child.pid(), 0, 1));
+  server_.send({lost_of(KNELL_EVENT_EXIT)});
+  child.die();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none_free{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_free), 0);
+  EXPECT_EQ(read(1).size(), 1u);
+  const knell_event* none[1];
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(*listener_->read(none, 1), 0u);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.wait_status, 0x700);
 }
 
 TEST_F(DaemonListenerTest, RetriesIfTheDaemonIsFullAfterItsRestart) {

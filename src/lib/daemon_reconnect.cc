@@ -8,13 +8,13 @@
 // After connecting, the listener sends HELLO and its subscription at once. The ack of the
 // subscription ends the gap, which is reported as a lost event without a count. Then the added
 // processes are added again, one frame at a time. After the ack of each frame, its processes are
-// checked. If one has exited and the daemon does not report it within the grace period, its exit is
-// synthesized, with the flag "recovered".
+// checked for an exit; see daemon_exit_check.cc.
 #include <algorithm>
 #include <cerrno>
 #include <span>
 
-#include "base/pidfd.h"
+#include "base/named_process.h"
+#include "base/proc_stat.h"
 #include "lib/daemon_listener.h"
 
 namespace knell::lib {
@@ -55,6 +55,7 @@ void DaemonListener::reconnect(uint64_t now_ns) {
       .knell = KNELL_VERSION, .rule = {}, .overrun = false, .quiet = false};
   const std::string greeting = wire::encode(hello, connection->next_seq());
   awaited_ = connection->next_seq();
+  note_gone_roots();
   const wire::Durable durable = durable_request();
   const auto subscribing = wire::encode(subscription(), awaited_, durable_ ? &durable : nullptr);
   for (const std::string& packet : {greeting, subscribing.value_or(std::string())}) {
@@ -65,7 +66,15 @@ void DaemonListener::reconnect(uint64_t now_ns) {
   state_ = State::kReconnecting;
   ack_deadline_ns_ = now_ns + kAckTimeoutNs;
   to_add_.clear();
-  added_ = adding_ = 0;
+  resubscribed_ = false;
+  added_ = adding_ = alone_until_ = 0;
+}
+
+void DaemonListener::note_gone_roots() {
+  for (auto& [pid, root] : roots_) {
+    const auto stat = read_proc_stat(pid);
+    root.gone |= !process_exists(pid) || (stat && root.start != 0 && stat->start != root.start);
+  }
 }
 
 // The daemon refused the connection by BYE or ACK (it may have too many clients), or the connection
@@ -78,20 +87,46 @@ Result<void> DaemonListener::on_refused(Error error) {
 
 Result<void> DaemonListener::on_ack_while_reconnecting(const wire::Ack& ack) {
   if (ack.request != awaited_) return {};
-  if (adding_ == 0) {
-    if (auto refused = client::as_result(ack); !refused)
-      return on_refused(std::move(refused).error());
-    begun_ = true;
-    // A durable listener continues at its cursor; knelld reports the events that the journal lost.
-    if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
-    last_event_ns_ = clock_.monotonic_ns();
-    filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
-      to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
-    });
+  auto outcome = client::as_result(ack);
+  if (resubscribed_) {
+    KNELL_TRY(on_readded(std::move(outcome)));
+  } else {
+    if (!outcome) return on_refused(std::move(outcome).error());
+    on_resubscribed();
   }
-  // Check each process for an exit, whether or not the daemon accepted the request.
-  for (; added_ < adding_; ++added_) check_for_exit(to_add_[added_]);
-  add_next();
+  if (state_ == State::kReconnecting) add_next();
+  return {};
+}
+
+void DaemonListener::on_resubscribed() {
+  resubscribed_ = true;
+  begun_ = true;
+  // A durable listener continues at its cursor; knelld reports the events that the journal lost.
+  if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
+  last_event_ns_ = clock_.monotonic_ns();
+  filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
+    to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});
+  });
+}
+
+// The daemon adds each process of a request that it can, but its answer names only the first
+// failure. So after a refusal the processes are added one by one. One that the daemon does not find
+// has ended. After any other error, such as a quota, it would not be watched: then the listener
+// reconnects again later, or is closed.
+Result<void> DaemonListener::on_readded(Result<void> outcome) {
+  if (!outcome && adding_ - added_ > 1) {
+    alone_until_ = adding_;
+    adding_ = added_;
+    return {};
+  }
+  const int error = outcome ? 0 : outcome.error().code;
+  if (error != 0 && error != ESRCH && error != EEXIST)
+    return on_refused(std::move(outcome).error());
+  if (error == ESRCH) {
+    check_for_exit(to_add_[added_].pid);
+    expect_lost_exit(to_add_[added_].pid, UniqueFd());
+  }
+  for (; added_ < adding_; ++added_) to_check_.push_back(to_add_[added_].pid);
   return {};
 }
 
@@ -103,21 +138,14 @@ void DaemonListener::add_next() {
     send_ack();  // errors are ignored: unacknowledged events are delivered again
     return;
   }
-  const size_t count = std::min(to_add_.size() - added_, wire::kMostPids);
+  const size_t most = added_ < alone_until_ ? 1 : wire::kMostPids;
+  const size_t count = std::min(to_add_.size() - added_, most);
   const auto some = std::span(to_add_).subspan(added_, count);
   awaited_ = connection_->next_seq();
   const auto sent = connection_->try_send(wire::encode(wire::Message::kAdd, some, awaited_));
   if (!sent || *sent != client::ConnectionToServer::Sent::kYes) return disconnect();
   adding_ = added_ + count;
   ack_deadline_ns_ = clock_.monotonic_ns() + kAckTimeoutNs;
-}
-
-void DaemonListener::check_for_exit(const wire::AddedProcess& pid) {
-  auto pidfd = try_pidfd_open(pid.pid);
-  const bool gone = !pidfd && pidfd.error() == ESRCH;
-  if (!gone && !(pidfd && is_dead(pidfd->get()))) return;
-  pending_exits_.expect(pid.pid, pidfd ? *std::move(pidfd) : UniqueFd(),
-                        PendingExits::When::kWhileDisconnected, grace_ns());
 }
 
 }  // namespace knell::lib

@@ -3,6 +3,10 @@
 #include "lib/listener_filter.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "base/named_process.h"
 
 namespace knell::lib {
 
@@ -22,6 +26,16 @@ ListenerFilter ListenerFilter::of(const knell_options& options) {
   subscription.args_bytes = options.args_bytes;
   subscription.recover = options.recover != 0;
   return made;
+}
+
+Result<void> ListenerFilter::check_roots(std::span<const filter::Predicate> more) {
+  for (const filter::Predicate& one : more) {
+    if (one.key != filter::Key::kUnder) continue;
+    const auto root = static_cast<int32_t>(std::get<int64_t>(one.value));
+    if (!process_exists(root))
+      return say(ESRCH, "under: there is no process " + std::to_string(root));
+  }
+  return {};
 }
 
 }  // namespace knell::lib

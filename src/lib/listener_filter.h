@@ -5,8 +5,10 @@
 #include <knell/knell.h>
 
 #include <cstdint>
+#include <span>
 
 #include "base/pid_map.h"
+#include "base/result.h"
 #include "filter/rule.h"
 #include "filter/subscription.h"
 
@@ -17,6 +19,10 @@ namespace knell::lib {
 struct ListenerFilter {
   // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
   static ListenerFilter of(const knell_options& options);
+
+  // Whether the processes that `under` names exist. Called for new predicates only: a process that
+  // was named before may have ended. Errors: ESRCH.
+  static Result<void> check_roots(std::span<const filter::Predicate> more);
 
   struct Added {
     uint64_t start = 0, cookie = 0;

@@ -88,9 +88,7 @@ Result<void> LiveListener::apply() {
 Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
-  for (const int32_t root : wider.needs().roots)
-    if (!process_exists(root))
-      return say(ESRCH, "under: there is no process " + std::to_string(root));
+  KNELL_TRY(ListenerFilter::check_roots(more));
   std::swap(filter_.predicates, wider);
   Rollback undo([&] { std::swap(filter_.predicates, wider); });
   KNELL_TRY(apply());

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -171,6 +172,7 @@ class ConnectionFromClient {
   Life on_hello(const wire::Frame& frame);
   void on_subscribe(const wire::Frame& frame);
   Result<void> subscribe(Subscribing made);
+  int32_t find_root(int32_t root, const std::map<int32_t, int32_t>& found) const;
   void on_pids(const wire::Frame& frame);
   void serve_pending();
   bool continue_subscribing(Pending& now);
@@ -223,6 +225,8 @@ class ConnectionFromClient {
   uint32_t frames_ = 0;  // number of frames sent
   SequenceNumbers
       sequence_numbers_;  // for the datagrams sent to a client that may not see all events
+  // The processes that `under` names in the subscription: the client's pid, and that of knelld.
+  std::map<int32_t, int32_t> roots_;
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before everything was sent

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <memory>
 
 #include "base/clock.h"
@@ -361,6 +363,38 @@ TEST(NativeClient, LimitsTheNumberOfUnderPredicates) {
   const wire::Ack ack = on.client.ack();
   EXPECT_EQ(ack.error, ENOSPC);
   EXPECT_THAT(ack.text, HasSubstr("64 processes"));
+}
+
+// The client named it when it was alive; it may change its mask later, or connect again.
+TEST(NativeClient, AProcessUnderWhichOthersWereNamedMayHaveEnded) {
+  Fixture on;
+  on.greet();
+  const pid_t child = ::fork();
+  if (child == 0) ::pause();
+  filter::Subscription asked = all_execs();
+  asked.predicates = {wants(Key::kUnder, child), wants(Key::kUnder, ::getpid())};
+  on.ask(wire::encode(asked, 1));
+  ASSERT_EQ(on.client.ack().error, 0);
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const auto roots = [&] { return on.connection->listener().node()->filter.interest.roots; };
+  const auto before = roots();
+  asked.mask = KNELL_EVENT_EXIT;
+  on.ask(wire::encode(asked, 2));
+  EXPECT_EQ(on.client.ack().error, 0);
+  EXPECT_EQ(roots(), before) << "its descendants still match";
+
+  Fixture later;
+  later.greet();
+  later.ask(wire::encode(asked, 1));
+  EXPECT_EQ(later.client.ack().error, 0);
+  asked.predicates = {excludes(wants(Key::kUnder, child))};
+  later.ask(wire::encode(asked, 2));
+  EXPECT_EQ(later.client.ack().error, 0);
+  EXPECT_THAT(later.connection->listener().node()->filter.interest.roots, testing::SizeIs(1));
+  EXPECT_THAT(later.connection->listener().node()->filter.interest.roots,
+              testing::Not(testing::Contains(child)))
+      << "another process may get this pid";
 }
 
 TEST(NativeClient, RequestsAreAckedInTheirOrder) {

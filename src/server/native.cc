@@ -3,8 +3,9 @@
 
 // The native protocol, docs/protocol.md: HELLO, then requests. A request is acked when it has taken
 // effect.
-#include <signal.h>
-
+#include <algorithm>
+#include <limits>
+#include <map>
 #include <set>
 #include <string_view>
 #include <tuple>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/named_process.h"
 #include "base/proc_stat.h"
 #include "server/connection_from_client.h"
 #include "server/wire_event_encoder.h"
@@ -43,21 +45,8 @@ constexpr size_t kPidsAStep = 8;
 // of processes one by one.
 constexpr double kCheap = 0.95;
 
-bool exists(int32_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
-
-// Replaces the pid of each `under` by the process's pid in the pid namespace of knelld.
-Result<void> translate_under(std::vector<filter::Predicate>& predicates,
-                             const std::map<int32_t, int32_t>& ours) {
-  for (filter::Predicate& one : predicates) {
-    if (one.key != filter::Key::kUnder) continue;
-    auto& pid = std::get<int64_t>(one.value);
-    const auto found = ours.find(static_cast<int32_t>(pid));
-    if (found == ours.end() || !exists(found->second))
-      return say(ESRCH, "under: there is no process " + std::to_string(pid));
-    pid = found->second;
-  }
-  return {};
-}
+// No process has this pid: those of Linux are below PID_MAX_LIMIT, 4194304.
+constexpr int32_t kNoProcess = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
@@ -178,8 +167,32 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
 }
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
-  KNELL_TRY(translate_under(made.subscription.predicates, made.search.found));
-  return change(std::move(made.subscription));
+  std::map<int32_t, int32_t> roots;
+  for (filter::Predicate& one : made.subscription.predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    auto& pid = std::get<int64_t>(one.value);
+    const auto root = static_cast<int32_t>(pid);
+    pid = roots[root] = find_root(root, made.search.found);
+  }
+  KNELL_TRY(change(std::move(made.subscription)));
+  roots_ = std::move(roots);
+  return {};
+}
+
+// The pid, in the pid namespace of knelld, of a process that `under` names. It may have ended since
+// the client named it, for example before the client changed its mask. If the subscription has it
+// already, the processes known to be under it still match; otherwise none does.
+int32_t ConnectionFromClient::find_root(int32_t root,
+                                        const std::map<int32_t, int32_t>& found) const {
+  if (const auto at = found.find(root); at != found.end() && process_exists(at->second))
+    return at->second;
+  if (const auto at = roots_.find(root); at != roots_.end()) return at->second;
+  // The subscription may be that of before a restart of the daemon.
+  const hub::Node* const node = listener_->node();
+  const bool has =
+      peer_.scope().ns == 0 && node != nullptr &&
+      std::ranges::find(node->filter.interest.roots, root) != node->filter.interest.roots.end();
+  return has ? root : kNoProcess;
 }
 
 // Replaces the subscription if the sources can serve the new one; on an error nothing changes.

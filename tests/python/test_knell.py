@@ -370,6 +370,17 @@ class Run(unittest.TestCase):
         with self.assertRaises(subprocess.CalledProcessError):
             report.check_returncode()
 
+    def test_only_exits_are_failures(self):
+        report = knell.run(["sh", "-c", "/bin/true; /bin/false; true"], events="exec,exit", knell=KNELL)
+        self.assertIn("exec", {event.type for event in report.events})
+        self.assertEqual([(f.type, f.name) for f in report.failures], [("exit", "false")])
+        self.assertEqual(report.failed, 1)
+
+    def test_an_exit_of_unknown_status_is_a_failure(self):
+        exits = [knell.Event({"type": "exit", "wait_status": status}) for status in (0, None, 256)]
+        report = knell.Report([], 0, [*exits, knell.Event({"type": "exec"})], {})
+        self.assertEqual(report.failures, exits[1:])
+
     def test_a_program_without_arguments(self):
         self.assertEqual(knell.run("true", knell=KNELL).returncode, 0)
 

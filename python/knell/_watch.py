@@ -204,7 +204,7 @@ class Watch:
     # ---------------------------------------------------------------- other functions
 
     def snapshot(self):
-        """The processes that are alive now and match the predicates: a list of events of type None,
+        """The processes that are alive now and match the predicates: a list of events of type "unknown",
         parents before their children."""
         alive = []
         visitor = Visitor(lambda event: alive.append(Event._of(event)))

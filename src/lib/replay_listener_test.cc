@@ -6,6 +6,7 @@
 #include <knell/knell.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -265,6 +266,33 @@ TEST(ReplayListener, KeepsTheIntervalsBetweenEvents) {
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_GE(took, 190ms);
   EXPECT_EQ(reading.read(), -ENODATA);
+}
+
+// Of the parent's recorder a forked child can only free its copy.
+TEST(Recorder, IsNotWrittenByAForkedChild) {
+  const Any any;
+  const UniqueFd file(::memfd_create("recording", MFD_CLOEXEC));
+  knell_recorder* recorder = nullptr;
+  ASSERT_EQ(knell_recorder_open(file.get(), any.get(), nullptr, &recorder), 0) << knell_explain();
+  const auto write = [&](int32_t pid) {
+    const knell_event event = event_of({.type = kExit, .pid = pid, .ppid = 1, .mono_ns = 1});
+    const knell_event* const one = &event;
+    return knell_recorder_write(recorder, &one, 1);
+  };
+  EXPECT_EQ(write(1), 0) << knell_explain();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = write(2) == -EINVAL;
+    const bool explained = std::string(knell_explain()).find("a forked child") != std::string::npos;
+    ::_exit(refused && explained && knell_recorder_close(recorder) == 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(write(3), 0) << knell_explain();
+  EXPECT_EQ(knell_recorder_close(recorder), 0) << knell_explain();
+  Reading reading("/proc/self/fd/" + std::to_string(file.get()));
+  EXPECT_EQ(reading.pids(), (std::vector{1, 3}));
 }
 
 TEST(ReplayListener, ReadsAPipe) {

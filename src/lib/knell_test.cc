@@ -185,6 +185,25 @@ TEST(Wait, RefusesAThread) {
   }).join();
 }
 
+// Another user learns that the process is dead, although it has no status before the reap.
+TEST(Wait, ReportsAProcessThatIsNotReapedAtTheTimeout) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+  const pid_t zombie = ::fork();
+  if (zombie == 0) ::_exit(7);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  for (const timespec timeout : {kNow, timespec{.tv_sec = 0, .tv_nsec = 50'000'000}}) {
+    EXPECT_TRUE(holds_in_child([&] {
+      knell_event event{};
+      event.size = sizeof event;
+      return ::setuid(65534) == 0 && knell_wait(zombie, &timeout, &event) == 0 &&
+             event.type == KNELL_EVENT_EXIT && event.pid == zombie &&
+             (event.has & KNELL_HAS_STATUS) == 0;
+    })) << timeout.tv_nsec;
+  }
+  EXPECT_EQ(::waitpid(zombie, nullptr, 0), zombie);
+}
+
 TEST(Wait, TakesTheLongestTimeout) {
   const pid_t pid = ::fork();
   if (pid == 0) {

@@ -128,6 +128,13 @@ class Client:
                 yield from events(payload)
 
 
+def line_of(one):
+    """The line that is printed for an exit or a loss; "?" and None stand for what is unknown."""
+    if one["type"] == LOST:
+        return f"lost {one.get('count')}"
+    return f"{one['pid']} {one.get('comm', b'?').decode(errors='replace')} {one['wait_status']}"
+
+
 def main():
     left = int(sys.argv[1]) if len(sys.argv) > 1 else -1
     try:
@@ -138,10 +145,8 @@ def main():
         if one is None:
             print("listening", flush=True)
             continue
-        if one["type"] == EXIT:
-            print(one["pid"], one["comm"].decode(errors="replace"), one["wait_status"], flush=True)
-        elif one["type"] == LOST:
-            print("lost", one["count"], flush=True)
+        if one["type"] in (EXIT, LOST):
+            print(line_of(one), flush=True)
         left -= 1
         if left == 0:
             return

@@ -553,7 +553,7 @@ KNELL_API int knell_verify_journal(const char* path,
 // caller sets `size` of *ret_event, which is filled with the exit; its strings are NULL. The status
 // is known for children of the caller, and from Linux 6.15 on for all processes (also after they
 // were reaped); if it is unknown, KNELL_HAS_STATUS is not set. Does not reap a child. Errors:
-// -ESRCH no such process; -ETIMEDOUT; -EPROTONOSUPPORT before Linux 5.3.
+// -ESRCH no such process; -ETIMEDOUT it is still alive; -EPROTONOSUPPORT before Linux 5.3.
 KNELL_API int knell_wait(pid_t pid, const struct timespec* timeout, struct knell_event* ret_event);
 
 // Sends `signal` to the process `pid`, and waits until the process has exited and its memory is

@@ -36,7 +36,7 @@ class LastSignal:
     def as_dict(self) -> Dict[str, Any]: ...
 
 class Event:
-    type: Optional[str]
+    type: str
     seq: int
     time: str
     mono_ns: int

@@ -23,8 +23,9 @@ class Report:
 
     @property
     def failures(self):
-        """The processes that did not end with status 0."""
-        return [event for event in self.events if event.wait_status != 0]
+        """The exits of processes that did not end with status 0, which `failed` counts, too. An exit whose
+        status is not known is one of them."""
+        return [event for event in self.events if event.type == "exit" and event.wait_status != 0]
 
     def __getattr__(self, name):
         if name in self.__dict__.get("summary", {}):

@@ -13,6 +13,7 @@ from ._event import Event
 from ._knell import ffi, lib
 from ._library import TimeoutExpired, Visitor, check, error_of, mask_of, via_of
 
+_MOST_MS = 2**31 - 1  # of poll(2)
 _DETAILS = {"full": lib.KNELL_DETAILS_FULL, "names": lib.KNELL_DETAILS_NAMES,
             "status": lib.KNELL_DETAILS_STATUS}
 _MEMBERS = [name for name, _ in ffi.typeof("struct knell_stats").fields if name != "size"]
@@ -158,7 +159,7 @@ class Watch:
                 poll = select.poll()
                 poll.register(self.fileno(), select.POLLIN)
             left = None if deadline is None else max(0, deadline - time.monotonic())
-            if not poll.poll(None if left is None else left * 1000) and left == 0:
+            if not poll.poll(None if left is None else min(left * 1000, _MOST_MS)) and left == 0:
                 raise TimeoutExpired(errno.ETIMEDOUT, "no event before the timeout")
         return self._hand_out()
 
@@ -204,7 +205,7 @@ class Watch:
     # ---------------------------------------------------------------- other functions
 
     def snapshot(self):
-        """The processes that are alive now and match the predicates: a list of events of type None,
+        """The processes that are alive now and match the predicates: a list of events of type "unknown",
         parents before their children."""
         alive = []
         visitor = Visitor(lambda event: alive.append(Event._of(event)))

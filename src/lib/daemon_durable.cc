@@ -11,6 +11,8 @@
 // calls of knell_ack() need few commits. After a reconnect the daemon may deliver events again
 // whose ack was lost. They are dropped here, and acknowledged when they arrive: a daemon refuses
 // the number of an event that it has not delivered on this connection.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <tuple>
@@ -29,6 +31,8 @@ std::optional<journal::Cursor> cursor_of(const knell_event& event) {
 }  // namespace
 
 DaemonListener::~DaemonListener() {
+  // A forked child shares the socket: its parent would take the answer for that to its own request.
+  if (::getpid() != owner()) return;
   // Try to send the last acknowledgement.
   if (state_ != State::kConnected || !connection_ || acked_.seq <= sent_.seq) return;
   const wire::Acknowledge request{.cursor = journal::text_of(acked_), .failed = failed_};

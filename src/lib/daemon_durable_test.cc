@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -137,6 +139,26 @@ TEST_F(DaemonDurableTest, OneRequestHasTheNewestNumber) {
   EXPECT_THAT(acknowledged(2), ElementsAre(cursor(1), cursor(3)));
   EXPECT_TRUE(flush());
   EXPECT_EQ(server_.count(Message::kAcknowledge), 2U);
+}
+
+// It has the socket of its parent, which would take the answer for that to its own request.
+TEST_F(DaemonDurableTest, AForkedChildSendsNothingAsItCloses) {
+  deliver({1, 2});
+  EXPECT_EQ(read(2).size(), 2U);
+  server_.answer_next(Message::kAcknowledge, -1, "");  // the request gets no ack
+  ASSERT_TRUE(ack(1));
+  EXPECT_THAT(acknowledged(1), ElementsAre(cursor(1)));
+  ASSERT_TRUE(ack(2));  // to be sent later
+  const pid_t child = ::fork();
+  if (child == 0) {
+    listener_.reset();
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ASSERT_TRUE(listener_->set_events(KNELL_EVENT_EXIT));  // packets arrive in their order
+  EXPECT_EQ(server_.count(Message::kAcknowledge), 1U);
+  listener_.reset();
+  EXPECT_THAT(acknowledged(2), ElementsAre(cursor(1), cursor(2)));
 }
 
 TEST_F(DaemonDurableTest, AFlushReportsARefusal) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -77,6 +79,27 @@ TEST_F(FileHistoryTest, ReadsAllEventsThenEnds) {
   ASSERT_EQ(open(), 0) << knell_explain();
   EXPECT_EQ(read_all(), (std::vector<int>{1, 2}));
   EXPECT_EQ(read_all(), (std::vector<int>{}));
+}
+
+TEST_F(FileHistoryTest, StaysOpenIfAForkedChildCloses) {
+  write({journal::exit_event(1), journal::exit_event(2)});
+  knell_history_options options = KNELL_HISTORY_OPTIONS_INIT;
+  options.follow = 1;
+  ASSERT_EQ(open(options), 0) << knell_explain();
+  EXPECT_EQ(next(), 1);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const knell_event* event = nullptr;
+    const bool refused = knell_read(listener_, &event, 1) == -EINVAL;
+    knell_close(listener_);
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(next(), 2);
+  write({journal::exit_event(3)});
+  EXPECT_EQ(next(), 3);
 }
 
 TEST_F(FileHistoryTest, FillsSeqAndUser) {

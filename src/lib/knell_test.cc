@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/proc_stat.h"
+#include "base/unique_fd.h"
 #include "lib/abi.h"
 
 namespace {
@@ -108,37 +110,70 @@ bool holds_in_child(const std::function<bool()>& check) {
   return ::waitpid(child, &status, 0) == child && status == 0;
 }
 
-TEST(Fork, AChildMayOnlyCloseTheListener) {
+class Fork : public testing::TestWithParam<knell_via> {};
+
+TEST_P(Fork, AChildMayOnlyCloseTheListener) {
   knell_listener* k = nullptr;
   knell_options options = KNELL_OPTIONS_INIT;
-  options.via = KNELL_VIA_PIDFD;
-  ASSERT_EQ(knell_open(&options, &k), 0) << knell_explain();
+  options.events = KNELL_EVENT_EXIT;
+  options.via = GetParam();
+  options.only_added = 1;
+  if (knell_open(&options, &k) != 0) GTEST_SKIP() << knell_explain();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const knell::UniqueFd read_end(ends[0]);
+  knell::UniqueFd write_end(ends[1]);
   const pid_t victim = ::fork();
-  if (victim == 0) ::_exit(7);
-  ASSERT_EQ(knell_add(k, victim, 0, 0), 0) << knell_explain();
-  EXPECT_TRUE(holds_in_child([&] {
-    const knell_event* event = nullptr;
-    knell_stats stats{};
-    stats.size = sizeof stats;
-    knell_recorder* recorder = nullptr;
-    const bool refused =
-        knell_read(k, &event, 1) == -EINVAL && knell_add(k, ::getpid(), 0, 0) == -EINVAL &&
-        knell_remove(k, victim) == -EINVAL && knell_match(k, "pid", "1") == -EINVAL &&
-        knell_set_events(k, 0) == -EINVAL && knell_fd(k) == -EINVAL &&
-        knell_get_stats(k, &stats) == -EINVAL &&
-        knell_recorder_open(1, k, nullptr, &recorder) == -EINVAL;
-    const bool explained = std::string(knell_explain()).find("a forked child") != std::string::npos;
-    knell_close(k);
-    return refused && explained;
-  }));
-  pollfd ready{knell_fd(k), POLLIN, 0};
-  ASSERT_EQ(::poll(&ready, 1, 10'000), 1);
+  if (victim == 0) {
+    write_end.reset();
+    char byte;
+    (void)!::read(read_end.get(), &byte, 1);
+    ::_exit(7);
+  }
+  const int added = knell_add(k, victim, 0, 0);
+  if (added == 0) {
+    EXPECT_TRUE(holds_in_child([&] {
+      const knell_event* event = nullptr;
+      knell_stats stats{};
+      stats.size = sizeof stats;
+      knell_recorder* recorder = nullptr;
+      const bool refused =
+          knell_read(k, &event, 1) == -EINVAL && knell_add(k, ::getpid(), 0, 0) == -EINVAL &&
+          knell_remove(k, victim) == -EINVAL && knell_match(k, "pid", "1") == -EINVAL &&
+          knell_set_events(k, 0) == -EINVAL && knell_fd(k) == -EINVAL &&
+          knell_get_stats(k, &stats) == -EINVAL &&
+          knell_recorder_open(1, k, nullptr, &recorder) == -EINVAL;
+      const bool explained =
+          std::string(knell_explain()).find("a forked child") != std::string::npos;
+      knell_close(k);
+      return refused && explained;
+    }));
+  }
+  write_end.reset();
+  ssize_t n = 0;
   const knell_event* event = nullptr;
-  ASSERT_EQ(knell_read(k, &event, 1), 1) << knell_explain();
-  EXPECT_EQ(event->pid, victim);
+  while (added == 0 && n == 0) {
+    pollfd ready{knell_fd(k), POLLIN, 0};
+    ASSERT_EQ(::poll(&ready, 1, 60'000), 1);
+    n = knell_read(k, &event, 1);
+  }
+  if (added == 0) {
+    EXPECT_EQ(n, 1) << knell_explain();
+    EXPECT_EQ(event->type, uint32_t{KNELL_EVENT_EXIT});
+    EXPECT_EQ(event->pid, victim);
+    EXPECT_EQ(event->wait_status, 7 << 8);
+  }
+  const std::string why = knell_explain();
   knell_close(k);
-  ::waitpid(victim, nullptr, 0);
+  EXPECT_EQ(::waitpid(victim, nullptr, 0), victim);
+  if (added == -EPERM) GTEST_SKIP() << why;
+  EXPECT_EQ(added, 0) << why;
 }
+
+INSTANTIATE_TEST_SUITE_P(Via, Fork,
+                         testing::Values(KNELL_VIA_BPF, KNELL_VIA_CONNECTOR, KNELL_VIA_PIDFD,
+                                         KNELL_VIA_PTRACE),
+                         [](const auto& via) { return std::string(knell_via_name(via.param)); });
 
 TEST(Wait, RefusesAThread) {
   knell_event event{};
@@ -148,6 +183,25 @@ TEST(Wait, RefusesAThread) {
     EXPECT_EQ(knell_explain(), std::to_string(::gettid()) + " is a thread of process " +
                                    std::to_string(::getpid()) + ", not a process");
   }).join();
+}
+
+// Another user learns that the process is dead, although it has no status before the reap.
+TEST(Wait, ReportsAProcessThatIsNotReapedAtTheTimeout) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+  const pid_t zombie = ::fork();
+  if (zombie == 0) ::_exit(7);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(zombie), &info, WEXITED | WNOWAIT), 0);
+  for (const timespec timeout : {kNow, timespec{.tv_sec = 0, .tv_nsec = 50'000'000}}) {
+    EXPECT_TRUE(holds_in_child([&] {
+      knell_event event{};
+      event.size = sizeof event;
+      return ::setuid(65534) == 0 && knell_wait(zombie, &timeout, &event) == 0 &&
+             event.type == KNELL_EVENT_EXIT && event.pid == zombie &&
+             (event.has & KNELL_HAS_STATUS) == 0;
+    })) << timeout.tv_nsec;
+  }
+  EXPECT_EQ(::waitpid(zombie, nullptr, 0), zombie);
 }
 
 TEST(Wait, TakesTheLongestTimeout) {

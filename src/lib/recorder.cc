@@ -3,6 +3,7 @@
 
 // The C ABI of recordings.
 #include <knell/knell.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -20,6 +21,9 @@ using knell::lib::outcome;
 
 struct knell_recorder {
   std::optional<knell::wire::RecordingWriter> writer;
+  // The process that opened it. A forked child has a copy of the writer, which does not know what
+  // the parent writes.
+  const pid_t owner = ::getpid();
 };
 
 namespace {
@@ -34,6 +38,14 @@ void copy(char (&to)[N], const std::string& from) {
 int missing(const char* what) {
   return knell::lib::store_error(
       knell::Error{EINVAL, std::string(what) + " must not be NULL", true});
+}
+
+int of_another_process(const knell_recorder& recorder) {
+  return knell::lib::store_error({EINVAL,
+                                  "this recorder belongs to process " +
+                                      std::to_string(recorder.owner) +
+                                      ": a forked child must open its own",
+                                  true});
 }
 
 }  // namespace
@@ -74,6 +86,7 @@ int knell_recorder_write(knell_recorder* recorder, const knell_event* const* eve
   return knell::lib::guarded([&]() -> int {
     if (recorder == nullptr || (events == nullptr && count != 0))
       return missing("the recorder and events");
+    if (recorder->owner != ::getpid()) return of_another_process(*recorder);
     const auto given = knell::lib::CallerEvents::create(std::span(events, count));
     if (!given) return knell::lib::store_error(given.error());
     return outcome(recorder->writer->write(given->get()));
@@ -87,7 +100,8 @@ uint64_t knell_recorder_bytes(const knell_recorder* recorder) {
 int knell_recorder_close(knell_recorder* recorder) {
   return knell::lib::guarded([&]() -> int {
     const std::unique_ptr<knell_recorder> freed(recorder);
-    return freed == nullptr ? 0 : outcome(freed->writer->finish());
+    if (freed == nullptr || freed->owner != ::getpid()) return 0;
+    return outcome(freed->writer->finish());
   });
 }
 

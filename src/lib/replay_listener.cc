@@ -86,18 +86,31 @@ void ReplayListener::remove_if_exited(const knell_event& event) {
   filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
 }
 
-// The time to return an event. Events with a timestamp before the first event's are returned at
-// once.
-uint64_t ReplayListener::due_ns(uint64_t mono_ns) {
-  if (speed_ == 0) return 0;
-  if (begun_ns_ == 0) {
-    begun_ns_ = clock_.monotonic_ns();
-    first_ns_ = mono_ns;
-  }
-  if (mono_ns <= first_ns_) return 0;
-  const double after = static_cast<double>(mono_ns - first_ns_) / speed_;
+// The time `recorded_ns` of the recording after `from_ns`.
+uint64_t ReplayListener::later(uint64_t from_ns, uint64_t recorded_ns) const {
   constexpr double kMostNs = 1e18;  // ns: 31 years; prevents an overflow of the sum
-  return begun_ns_ + static_cast<uint64_t>(std::min(after, kMostNs));
+  const double after = static_cast<double>(recorded_ns) / speed_;
+  return std::min(from_ns, static_cast<uint64_t>(kMostNs)) +
+         static_cast<uint64_t>(std::min(after, kMostNs));
+}
+
+// The time to return an event. Within a recording the intervals are those of the timestamps; an
+// event with a timestamp before the first event's is due with that. The recordings of a file can be
+// of different boots, whose timestamps cannot be compared: between them the interval is that of the
+// time of day, or none if the clock was set back.
+uint64_t ReplayListener::due_ns(const knell_event& event, uint64_t now_ns) {
+  if (speed_ == 0) return 0;
+  if (recording_ != reader_.recordings()) {
+    const bool after = event.time_ns > last_time_ns_;
+    const uint64_t pause =
+        static_cast<uint64_t>(event.time_ns) - static_cast<uint64_t>(last_time_ns_);
+    begun_ns_ = recording_ == 0 ? now_ns : later(last_due_ns_, after ? pause : 0);
+    first_ns_ = event.mono_ns;
+    recording_ = reader_.recordings();
+  }
+  last_time_ns_ = event.time_ns;
+  last_due_ns_ = later(begun_ns_, event.mono_ns > first_ns_ ? event.mono_ns - first_ns_ : 0);
+  return last_due_ns_;
 }
 
 bool ReplayListener::refillable() const {
@@ -153,7 +166,7 @@ Result<void> ReplayListener::read(const knell_event** ret_events, size_t count, 
       if (!found || *found == Step::kWait) break;
       has_next_ = true;
     }
-    if (const uint64_t due = due_ns(next_.mono_ns); due > now) {
+    if (const uint64_t due = due_ns(next_, now); due > now) {
       alarm_.set(due);
       break;
     }

@@ -80,7 +80,8 @@ class ReplayListener final : public knell_listener {
   Result<void> read(const knell_event** ret_events, size_t count, size_t& n);
   Result<Step> step();
   bool refillable() const;
-  uint64_t due_ns(uint64_t mono_ns);
+  uint64_t due_ns(const knell_event& event, uint64_t now_ns);
+  uint64_t later(uint64_t from_ns, uint64_t recorded_ns) const;
   void remove_if_exited(const knell_event& event);
   void watch_input(bool watched);
 
@@ -96,7 +97,11 @@ class ReplayListener final : public knell_listener {
   bool has_next_ = false;
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
-  uint64_t first_ns_ = 0, begun_ns_ = 0;  // timestamp of the first event, and when it was replayed
+  // The recording in work: its number, the timestamp of its first event, and when that is due.
+  uint64_t recording_ = 0, first_ns_ = 0, begun_ns_ = 0;
+  // The last event: when it was or is due, and its time of day.
+  uint64_t last_due_ns_ = 0;
+  int64_t last_time_ns_ = 0;
   RecordedDescent descent_;
   // Chosen, not measured: as many events as callers usually read at once.
   static constexpr size_t kSlots = 256;

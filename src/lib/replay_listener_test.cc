@@ -6,6 +6,7 @@
 #include <knell/knell.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -265,6 +266,71 @@ TEST(ReplayListener, KeepsTheIntervalsBetweenEvents) {
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_GE(took, 190ms);
   EXPECT_EQ(reading.read(), -ENODATA);
+}
+
+// Of the parent's recorder a forked child can only free its copy.
+TEST(Recorder, IsNotWrittenByAForkedChild) {
+  const Any any;
+  const UniqueFd file(::memfd_create("recording", MFD_CLOEXEC));
+  knell_recorder* recorder = nullptr;
+  ASSERT_EQ(knell_recorder_open(file.get(), any.get(), nullptr, &recorder), 0) << knell_explain();
+  const auto write = [&](int32_t pid) {
+    const knell_event event = event_of({.type = kExit, .pid = pid, .ppid = 1, .mono_ns = 1});
+    const knell_event* const one = &event;
+    return knell_recorder_write(recorder, &one, 1);
+  };
+  EXPECT_EQ(write(1), 0) << knell_explain();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = write(2) == -EINVAL;
+    const bool explained = std::string(knell_explain()).find("a forked child") != std::string::npos;
+    ::_exit(refused && explained && knell_recorder_close(recorder) == 0 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(write(3), 0) << knell_explain();
+  EXPECT_EQ(knell_recorder_close(recorder), 0) << knell_explain();
+  Reading reading("/proc/self/fd/" + std::to_string(file.get()));
+  EXPECT_EQ(reading.pids(), (std::vector{1, 3}));
+}
+
+// The monotonic clocks of two boots have nothing to do with each other.
+TEST(ReplayListener, KeepsTheIntervalsBetweenRecordings) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const UniqueFd file(::memfd_create("recording", MFD_CLOEXEC));
+  const auto record = [&](int32_t pid, int64_t mono_ns, int64_t time_ns) {
+    const Any any;
+    knell_recorder* recorder = nullptr;
+    ASSERT_EQ(knell_recorder_append(file.get(), any.get(), nullptr, &recorder), 0)
+        << knell_explain();
+    knell_event event =
+        event_of({.type = kExit, .pid = pid, .ppid = 1, .mono_ns = static_cast<uint64_t>(mono_ns)});
+    event.time_ns = time_ns;
+    const knell_event* const one = &event;
+    EXPECT_EQ(knell_recorder_write(recorder, &one, 1), 0) << knell_explain();
+    EXPECT_EQ(knell_recorder_close(recorder), 0) << knell_explain();
+  };
+  record(10, 10 * kSecond, 1'790'000'000 * kSecond);
+  record(11, 3600 * kSecond, 1'790'000'001 * kSecond);
+  record(12, 2 * kSecond, 1'790'000'002 * kSecond);
+  record(13, 3 * kSecond, 1'780'000'000 * kSecond);  // the clock was set back
+  const auto begun = std::chrono::steady_clock::now();
+  Reading reading("/proc/self/fd/" + std::to_string(file.get()), 10);
+  const auto next = [&] {
+    const knell_event* event = nullptr;
+    while (reading.readable(20s)) {
+      const ssize_t n = knell_read(reading.get(), &event, 1);
+      if (n != 0) return n == 1 ? event->pid : static_cast<int32_t>(n);
+    }
+    return 0;
+  };
+  ASSERT_EQ(next(), 10);
+  ASSERT_EQ(next(), 11);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 100ms);
+  ASSERT_EQ(next(), 12);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 200ms);
+  EXPECT_EQ(next(), 13);
 }
 
 TEST(ReplayListener, ReadsAPipe) {

@@ -26,6 +26,8 @@ Result<knell_event> wait_for(pid_t pid, const timespec* timeout) {
     KNELL_TRY(source->drain(1));
     if (exit.event() != nullptr) return *exit.event();
     const int ms = limit.left_ms();
+    if (ms == 0) source->report_unreaped(1);
+    if (exit.event() != nullptr) return *exit.event();
     if (ms == 0)
       return say(ETIMEDOUT, "process " + std::to_string(pid) + " did not end before the timeout");
     pollfd poll_fd{source->fd(), POLLIN, 0};

@@ -262,7 +262,7 @@ Result<void> RecordingReader::read_hello() {
   return take_hello(*frame, origin_);
 }
 
-Result<void> RecordingReader::take_hello(const Frame& frame, Origin& origin) const {
+Result<void> RecordingReader::take_hello(const Frame& frame, Origin& origin) {
   if (frame.type != Message::kHello) return corrupt();
   AttributeReader attributes(frame.payload);
   while (const auto attribute = attributes.next()) {
@@ -274,6 +274,7 @@ Result<void> RecordingReader::take_hello(const Frame& frame, Origin& origin) con
   if (attributes.malformed()) return corrupt();
   // The mask is missing, or has only types that this version does not know.
   if ((origin.subscription.mask & KNELL_EVENT_ALL) == 0) origin.subscription.mask = KNELL_EVENT_ALL;
+  ++recordings_;
   return {};
 }
 

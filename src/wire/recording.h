@@ -105,6 +105,8 @@ class RecordingReader {
   int fd() const { return fd_.get(); }
   const std::string& name() const { return name_; }
   uint64_t events() const { return events_; }
+  // How many recordings of the file were begun; the last event is of the last one.
+  uint64_t recordings() const { return recordings_; }
 
   // Where the recording in work ends early, after next() said so by EBADMSG.
   struct Cut {
@@ -122,7 +124,7 @@ class RecordingReader {
   Result<void> take_header();
   Result<std::optional<Next>> begin_next_recording();
   Result<void> read_hello();
-  Result<void> take_hello(const Frame& frame, Origin& origin) const;
+  Result<void> take_hello(const Frame& frame, Origin& origin);
   Result<std::optional<Frame>> next_frame();
   Result<void> check_end(const Frame& frame) const;
   std::string_view left() const { return std::string_view(buffer_).substr(used_, filled_ - used_); }
@@ -142,6 +144,7 @@ class RecordingReader {
   uint64_t frame_offset_ = 0;
   uint32_t frames_ = 0;
   uint64_t events_ = 0;
+  uint64_t recordings_ = 0;
   uint64_t events_before_ = 0;  // of events_, those of earlier recordings in the file
   bool hello_is_next_ = false;  // of a recording after the first
   bool ended_ = false;

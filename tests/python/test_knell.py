@@ -219,6 +219,75 @@ class OneProcess(unittest.TestCase):
             process.wait()
             self.assertFalse(waited.is_running())
 
+    def test_signal_handlers_run_while_it_waits(self):
+        for wait in (lambda process: process.wait(PATIENCE),
+                     lambda process: process.kill_and_wait(signal.SIGURG, PATIENCE)):  # ignored
+            with child("sh", "-c", "read x; exit 3") as process:
+                waited = knell.Process(process.pid)
+                before = signal.signal(signal.SIGALRM, lambda *_: process.stdin.close())
+                self.addCleanup(signal.signal, signal.SIGALRM, before)
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                self.assertEqual(wait(waited), 3)
+
+    def test_a_signal_handler_that_raises_ends_the_wait(self):
+        with child("sh", "-c", "read x") as process:
+            waited = knell.Process(process.pid)
+
+            def interrupt(*_):
+                raise KeyboardInterrupt
+
+            before = signal.signal(signal.SIGALRM, interrupt)
+            self.addCleanup(signal.signal, signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with self.assertRaises(KeyboardInterrupt):
+                waited.wait()
+            self.assertTrue(waited.is_running())
+
+    def test_wait_takes_no_later_process_with_its_pid(self):
+        ended = subprocess.Popen(["sleep", "1000"])
+        waited = knell.Process(ended.pid)
+        ended.kill()
+        ended.wait()
+        with contextlib.ExitStack() as children:
+            def start_of(process):
+                return knell.Process(process.pid).id.rpartition("-")[2]
+            later = children.enter_context(child("sh", "-c", "read x; exit 3"))
+            while start_of(later) == waited.id.rpartition("-")[2]:  # in the same tick of the clock
+                later = children.enter_context(child("sh", "-c", "read x; exit 3"))
+            waited.pid = later.pid  # as if it had been used again
+            later.stdin.close()
+            self.assertFalse(waited.is_running())
+            with self.assertRaises(knell.NoSuchProcess):
+                waited.wait(PATIENCE)
+
+    def test_a_child_that_has_ended_and_is_not_reaped(self):
+        process = subprocess.Popen(["sh", "-c", "exit 5"])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        waited = knell.Process(process.pid)
+        self.assertEqual((waited.name(), waited.info.type), ("sh", "exit"))
+        self.assertFalse(waited.is_running())
+        self.assertEqual(waited.wait(), 5)
+        process.wait()
+        with self.assertRaises(knell.NoSuchProcess):
+            knell.Process(process.pid)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to become another user")
+    def test_the_timeout_of_another_user_for_a_process_that_is_not_reaped(self):
+        process = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        waiter = os.fork()
+        if waiter == 0:
+            status = 1
+            try:
+                os.setuid(65534)
+                waited = knell.Process(process.pid)
+                ended = asyncio.run(knell.wait(process.pid, 0))
+                status = 0 if (waited.wait(0), ended.type, ended.ended) == (None, "exit", "unknown") else 2
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(waiter, 0), (waiter, 0))
+        process.wait()
+
     def test_kill_and_wait(self):
         with child("sleep", "1000") as process:
             killed = knell.Process(process.pid)
@@ -369,6 +438,17 @@ class Run(unittest.TestCase):
         self.assertTrue(all(f.ancestry.startswith("sh <- ") for f in report.failures))
         with self.assertRaises(subprocess.CalledProcessError):
             report.check_returncode()
+
+    def test_only_exits_are_failures(self):
+        report = knell.run(["sh", "-c", "/bin/true; /bin/false; true"], events="exec,exit", knell=KNELL)
+        self.assertIn("exec", {event.type for event in report.events})
+        self.assertEqual([(f.type, f.name) for f in report.failures], [("exit", "false")])
+        self.assertEqual(report.failed, 1)
+
+    def test_an_exit_of_unknown_status_is_a_failure(self):
+        exits = [knell.Event({"type": "exit", "wait_status": status}) for status in (0, None, 256)]
+        report = knell.Report([], 0, [*exits, knell.Event({"type": "exec"})], {})
+        self.assertEqual(report.failures, exits[1:])
 
     def test_a_program_without_arguments(self):
         self.assertEqual(knell.run("true", knell=KNELL).returncode, 0)

@@ -28,7 +28,8 @@
 //   - field 52 of /proc/PID/stat, if it is a zombie and we have ptrace access to it.
 // If none has it, and the kernel will have it after the reap, the end is reported when the process
 // is reaped, but at most one second after its death, because a parent may never reap it. After that
-// second, and on older kernels immediately, the end is reported with an unknown status.
+// second, and on older kernels immediately, the end is reported with an unknown status. A caller
+// that waits no longer gets it before: report_unreaped().
 //
 // The details were read when the process was added. Since then it may have called exec, which a
 // pidfd does not report. So its name is read again when it is dead: if the name has changed, the
@@ -217,7 +218,7 @@ Result<Drained> PidfdSource::drain(size_t bound) {
     }
     if (processes == 0) break;
   }
-  if (timer) reported += on_timer(bound - reported);
+  if (timer) reported += report_waiting(out_.clock().monotonic_ns(), bound - reported);
   if (reported >= bound) return Drained::kMore;
   return reported > 0 ? Drained::kSome : Drained::kEmpty;
 }
@@ -257,14 +258,14 @@ void PidfdSource::wait_for_reap(int32_t pid, Process& process) {
   if (waiting_.size() == 1) arm();
 }
 
-size_t PidfdSource::on_timer(size_t bound) {
-  const uint64_t now = out_.clock().monotonic_ns();
+// Reports the processes that wait to be reaped until this time or an earlier one.
+size_t PidfdSource::report_waiting(uint64_t until_ns, size_t bound) {
   size_t reported = 0;
-  while (reported < bound && !waiting_.empty() && waiting_.front().second <= now) {
-    const auto [pid, until_ns] = waiting_.front();
+  while (reported < bound && !waiting_.empty() && waiting_.front().second <= until_ns) {
+    const auto [pid, its_until_ns] = waiting_.front();
     waiting_.pop_front();
     const Process* process = processes_.find(pid);
-    if (process == nullptr || process->until_ns != until_ns) continue;
+    if (process == nullptr || process->until_ns != its_until_ns) continue;
     report(pid, exit_info(process->pidfd.get()));
     ++reported;
   }

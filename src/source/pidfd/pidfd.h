@@ -44,6 +44,9 @@ class PidfdSource final : public Source {
   size_t size() const { return processes_.size(); }
   int fd() const override { return epoll_.get(); }
   [[nodiscard]] Result<Drained> drain(size_t bound) override;
+  // Reports at most `bound` of the processes that are dead but not reaped, which drain() would
+  // report later. For a caller that waits no longer. Returns how many were reported.
+  size_t report_unreaped(size_t bound) { return report_waiting(UINT64_MAX, bound); }
   Capabilities capabilities() const override;
   Counters counters() const override;
   // pidfds report every failure immediately
@@ -71,7 +74,7 @@ class PidfdSource final : public Source {
   void read_owner(int32_t pid, Process& process);
   void read_last_comm(int32_t pid, Process& process);
   bool on_ready(int32_t pid, int pidfd);
-  size_t on_timer(size_t bound);
+  size_t report_waiting(uint64_t until_ns, size_t bound);
   void wait_for_reap(int32_t pid, Process& process);
   void report(int32_t pid, std::optional<int32_t> status);
   void forget(int32_t pid);

@@ -14,7 +14,8 @@
 //   descriptor but an eventfd, a pipe and standard error;
 // - blocks all signals, and has a session of its own, so that neither the terminal nor job control
 //   reaches it;
-// - is killed by the kernel when the caller's thread ends (PR_SET_PDEATHSIG), and by ~Tracer().
+// - is killed by the kernel when the caller's thread ends (PR_SET_PDEATHSIG), and by ~Tracer() in
+//   the caller's process.
 //   trace_loop.cc says why this loses no signal.
 //
 // Where kernel.yama.ptrace_scope is 1, a process may only trace its descendants, and the tracer is
@@ -176,6 +177,7 @@ Result<std::unique_ptr<Tracer>> Tracer::create(pid_t pid, const Options& options
 }
 
 Tracer::~Tracer() {
+  if (::getpid() != owner_) return;  // a forked child
   signal_tracer(SIGKILL);
   reap(tracer_);  // ECHILD: the caller has reaped all its children
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <memory>
@@ -26,7 +27,7 @@ namespace knell::source {
 //
 //   create() --> traces --(no process is left | release() | the tracer was killed)--> ended()
 //
-// Not thread-safe. A forked child must not use it.
+// Not thread-safe. A forked child must not use it, but may destroy it: its parent traces on.
 class Tracer {
  public:
   struct Options {
@@ -75,7 +76,8 @@ class Tracer {
         alive_(std::move(alive)),
         poll_(std::move(poll)),
         process_(std::move(process)),
-        tracer_(tracer) {}
+        tracer_(tracer),
+        owner_(::getpid()) {}
   // Readable when the tracer is gone. Its pidfd is so when the kernel has detached its tracees, the
   // pipe a little earlier.
   int end_fd() const { return process_ ? process_.get() : alive_.get(); }
@@ -88,6 +90,7 @@ class Tracer {
   UniqueFd poll_;     // an epoll of `wake_` and end_fd()
   UniqueFd process_;  // a pidfd of the tracer; none on kernels before 5.3
   pid_t tracer_;
+  pid_t owner_;  // the tracer is a child of this process
   End end_ = End::kNot;
 };
 

@@ -38,7 +38,8 @@ constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
 
 // Whether a repeated request would fail again.
 bool is_final(const Error& error) {
-  return error.code == ENOENT || error.code == EACCES || error.code == E2BIG;
+  return error.code == ENOENT || error.code == EACCES || error.code == E2BIG ||
+         error.code == EBADMSG;
 }
 
 int64_t now_ms() { return system_clock().realtime_ns() / 1'000'000; }

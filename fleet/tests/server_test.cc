@@ -314,6 +314,41 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
 }
 
 // The server is killed while events are sent. All events that were sent must be stored, in order,
+// A value that this version cannot read stays as it is: it may have the selectors of all readers.
+TEST_F(FleetServer, AnInvalidInterestIsNotReplaced) {
+  const NatsServer server;
+  init(server.url(), {.shards = 3});
+  const auto connection = connect(server.url());
+  const uint64_t revision = stored_interest(*connection)->revision;
+  const std::string invalid = R"({"shards":1000,"selectors":[]})";
+  ASSERT_TRUE(connection->replace_last(kInterestSubject, revision, invalid));
+  const auto asked = ask(*connection, "me", KNELL_EVENT_EXIT);
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, EBADMSG);
+  EXPECT_TRUE(asked.error().message().contains(kInterestBucket)) << asked.error().message();
+  EXPECT_EQ((*connection->last_message(kInterestStream, kInterestSubject))->data, invalid);
+
+  // The repair that the message names; a deleted key has an empty last message.
+  ASSERT_TRUE(connection->replace_last(kInterestSubject, revision + 1, ""));
+  init(server.url());
+  EXPECT_EQ(stored_interest(*connection)->shards, 3U);
+  EXPECT_TRUE(ask(*connection, "me", KNELL_EVENT_EXIT));
+}
+
+TEST_F(FleetServer, AnInterestAboveTheLimitsIsNotStored) {
+  const NatsServer server;
+  init(server.url());
+  const auto connection = connect(server.url());
+  ASSERT_TRUE(ask(*connection, "first", KNELL_EVENT_EXIT));
+  const auto changed = change_interest(*connection, [](FleetInterest& interest) -> Result<void> {
+    interest.selectors.resize(kMostSelectors + 1, interest.selectors[0]);
+    return {};
+  });
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, E2BIG);
+  EXPECT_EQ(stored_interest(*connection)->selectors.size(), 1U);
+}
+
 // and `knell-fleet watch` must show each event once.
 TEST_F(FleetServer, IsKilledManyTimes) {
   constexpr int kEvents = 4000, kKills = 4;

@@ -237,7 +237,7 @@ void Forwarder::apply_interest() {
 void Forwarder::read_events() {
   more_events_ = false;
   for (int reads = 0; reads < kReadsAStep; ++reads) {
-    if (!outbox_.has_room()) return;
+    if (!outbox_.has_room()) break;
     const auto events = stream_.read(kEventsARead);
     if (!events) {
       stream_failed_ = true;
@@ -250,9 +250,15 @@ void Forwarder::read_events() {
       if (event->type == KNELL_EVENT_LOST) presence_.lost += event->lost_count;
       cutter_.add(*event, event->seq, now(), ended_);
     }
+    push_ended();
     more_events_ = reads + 1 == kReadsAStep;
   }
+  // Also without room: timeout() is 0 while an open batch is due.
   cutter_.end_old(now(), ended_);
+  push_ended();
+}
+
+void Forwarder::push_ended() {
   for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
   ended_.clear();
 }
@@ -402,8 +408,7 @@ milliseconds Forwarder::timeout() const {
 
 void Forwarder::finish(milliseconds limit) {
   cutter_.end(ended_);
-  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
-  ended_.clear();
+  push_ended();
   const uint64_t until = now() + static_cast<uint64_t>(std::chrono::nanoseconds(limit).count());
   while (outbox_.next() != nullptr && connection_.connected() && now() < until &&
          now() >= send_due_ns_) {

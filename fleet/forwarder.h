@@ -71,6 +71,7 @@ class Forwarder {
   void join_interest();
   void apply_interest();
   void read_events();
+  void push_ended();
   void send();
   void send_one(const EventBatch& batch);
   void retry_later(const std::string& state);

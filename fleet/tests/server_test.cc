@@ -574,6 +574,34 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
     with(kKeyOfH1, kSeedOfH1)(to);
     to.inbox = "_INBOX_h1";
   });
+// While the outbox has no room, the forwarder waits for its next attempt to send.
+TEST_F(FleetServer, AFullOutboxDoesNotSpin) {
+  NatsServer server;
+  StreamLimits limits;
+  limits.bytes = 20'000;
+  limits.discard_new = true;
+  init(server.url(), limits);
+  ForwarderOptions options = forwarder_options("h1");
+  options.batch.events = 7;  // a read of 20 events leaves some in the open batch
+  options.outbox.bytes = 20'000;
+  Host host(server.url(), options);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(2000);
+  ASSERT_TRUE(host.run_until([&] {
+    return host.logged("the stream of events is full") && !host.forwarder->reads_events();
+  }));
+  const uint64_t begin = system_clock().monotonic_ns();
+  const auto after_the_age_of_a_batch = [&] {
+    return system_clock().monotonic_ns() - begin > 100'000'000;
+  };
+  ASSERT_TRUE(host.run_until(after_the_age_of_a_batch));
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  EXPECT_TRUE(host.run_until([&] {
+    return host.forwarder->timeout() > 0ms || std::chrono::steady_clock::now() > deadline;
+  }));
+  EXPECT_GT(host.forwarder->timeout(), 0ms);
+}
+
   other.stream.produce(30);
   ASSERT_TRUE(
       other.run_until([&] { return other.logged("the server refuses events of this host"); }));

@@ -3,6 +3,7 @@
 // The forwarder and its readers against a real nats-server.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -492,6 +493,63 @@ TEST_F(FleetServer, WithoutStreams) {
   NatsServer server;
   Host host(server.url());
   ASSERT_TRUE(host.run_until([&] { return host.logged("run knell fleet init"); }));
+}
+
+struct StreamSeen {
+  int64_t age_ns, bytes, replicas;
+  bool discard_new;
+  bool operator==(const StreamSeen&) const = default;
+};
+
+StreamSeen seen_of(Connection& connection, const std::string& name) {
+  jsStreamInfo* info = nullptr;
+  EXPECT_EQ(js_GetStreamInfo(&info, connection.jetstream(), name.c_str(), nullptr, nullptr),
+            NATS_OK)
+      << name;
+  if (info == nullptr) return {};
+  const StreamSeen seen{info->Config->MaxAge, info->Config->MaxBytes, info->Config->Replicas,
+                        info->Config->Discard == js_DiscardNew};
+  jsStreamInfo_Destroy(info);
+  return seen;
+}
+
+// Limits that are not typed are those of the existing streams, so that no stored event is deleted.
+TEST_F(FleetServer, InitKeepsTheLimitsThatAreNotTyped) {
+  const NatsServer server;
+  const auto connection = connect(server.url());
+  constexpr int64_t kBytes = 300 << 20;
+  const StreamSeen first{std::chrono::nanoseconds(24h * 30).count(), kBytes, 1, true};
+  init(server.url(), {.age = 24h * 30, .bytes = kBytes, .discard_new = true});
+  ASSERT_EQ(seen_of(*connection, event_stream(0)), first);
+  init(server.url(), {.shards = 3});
+  for (uint32_t shard = 0; shard < 3; ++shard)
+    EXPECT_EQ(seen_of(*connection, event_stream(shard)), first) << shard;
+  init(server.url());
+  EXPECT_EQ(seen_of(*connection, event_stream(0)), first);
+
+  init(server.url(), {.age = 1h});
+  EXPECT_EQ(seen_of(*connection, event_stream(2)),
+            (StreamSeen{std::chrono::nanoseconds(1h).count(), kBytes, 1, true}));
+  init(server.url(), {.bytes = 3000, .discard_new = false});
+  EXPECT_EQ(seen_of(*connection, event_stream(1)),
+            (StreamSeen{std::chrono::nanoseconds(1h).count(), 1000, 1, false}));
+  EXPECT_GT(seen_of(*connection, kHostStream).bytes, 1000);
+}
+
+TEST_F(FleetServer, InitDeletesNoEventsWhenShardsAreAdded) {
+  const NatsServer server;
+  init(server.url(), {.bytes = 200'000});
+  Host host(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT));
+  host.stream.produce(200);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->presence().events == 200; }));
+  const auto refused = create_streams(*reader, {.bytes = 20'000, .shards = 2});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+  EXPECT_TRUE(refused.error().message().contains("--bytes")) << refused.error().message();
+  init(server.url(), {.shards = 2});
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(200));
 }
 
 TEST_F(FleetServer, IsFull) {

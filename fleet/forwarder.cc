@@ -270,7 +270,8 @@ uint64_t Forwarder::events_allowed() {
   tokens_ = std::min(rate * kBurstSeconds,
                      tokens_ + rate * static_cast<double>(at - tokens_ns_) / double{kSecond});
   tokens_ns_ = at;
-  return static_cast<uint64_t>(tokens_);
+  // After a batch that is larger than the rest of the rate, tokens_ is negative.
+  return static_cast<uint64_t>(std::max(tokens_, 0.0));
 }
 
 void Forwarder::retry_later(const std::string& state) {

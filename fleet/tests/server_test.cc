@@ -314,7 +314,6 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
   EXPECT_EQ(stored_interest(*a)->selectors.size(), 2u);
 }
 
-// The server is killed while events are sent. All events that were sent must be stored, in order,
 // A value that this version cannot read stays as it is: it may have the selectors of all readers.
 TEST_F(FleetServer, AnInvalidInterestIsNotReplaced) {
   const NatsServer server;
@@ -350,6 +349,7 @@ TEST_F(FleetServer, AnInterestAboveTheLimitsIsNotStored) {
   EXPECT_EQ(stored_interest(*connection)->selectors.size(), 1U);
 }
 
+// The server is killed while events are sent. All events that were sent must be stored, in order,
 // and `knell-fleet watch` must show each event once.
 TEST_F(FleetServer, IsKilledManyTimes) {
   constexpr int kEvents = 4000, kKills = 4;
@@ -574,6 +574,34 @@ TEST_F(FleetServer, IsFull) {
   EXPECT_EQ(stored_pids(server.url()), numbers_to(200));
 }
 
+// While the outbox has no room, the forwarder waits for its next attempt to send.
+TEST_F(FleetServer, AFullOutboxDoesNotSpin) {
+  NatsServer server;
+  StreamLimits limits;
+  limits.bytes = 20'000;
+  limits.discard_new = true;
+  init(server.url(), limits);
+  ForwarderOptions options = forwarder_options("h1");
+  options.batch.events = 7;  // a read of 20 events leaves some in the open batch
+  options.outbox.bytes = 20'000;
+  Host host(server.url(), options);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(2000);
+  ASSERT_TRUE(host.run_until([&] {
+    return host.logged("the stream of events is full") && !host.forwarder->reads_events();
+  }));
+  const uint64_t begin = system_clock().monotonic_ns();
+  const auto after_the_age_of_a_batch = [&] {
+    return system_clock().monotonic_ns() - begin > 100'000'000;
+  };
+  ASSERT_TRUE(host.run_until(after_the_age_of_a_batch));
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  EXPECT_TRUE(host.run_until([&] {
+    return host.forwarder->timeout() > 0ms || std::chrono::steady_clock::now() > deadline;
+  }));
+  EXPECT_GT(host.forwarder->timeout(), 0ms);
+}
+
 TEST_F(FleetServer, TwoForwardersOfOneName) {
   NatsServer server;
   init(server.url());
@@ -583,6 +611,34 @@ TEST_F(FleetServer, TwoForwardersOfOneName) {
     return first.logged("another forwarder calls itself h1 too") &&
            second.logged("another forwarder calls itself h1 too");
   }));
+}
+
+// The rate is lower than the number of events in a batch.
+TEST_F(FleetServer, ALowRateLimitsTheEvents) {
+  constexpr uint64_t kRate = 10, kBatch = 64, kBurst = 10 * kRate;
+  NatsServer server;
+  init(server.url());
+  FakeClock clock;
+  clock.epoch_ns = system_clock().realtime_ns();
+  ForwarderOptions options = forwarder_options("h1");
+  options.events_per_second = kRate;
+  options.batch.events = kBatch;
+  Host host(server.url(), options, {}, clock);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(1000);
+  const auto sent = [&] { return host.forwarder->presence().events; };
+  const auto step = [&](int times) {
+    return host.run_until([&] { return times-- == 0; });
+  };
+  ASSERT_TRUE(host.run_until([&] { return sent() >= kBatch; }));
+  ASSERT_TRUE(step(20));
+  EXPECT_LT(sent(), kBurst + kBatch);
+  for (uint64_t second = 1; second <= 30; ++second) {
+    clock.now_ns += 1'000'000'000;
+    ASSERT_TRUE(step(3));
+    EXPECT_LT(sent(), kBurst + second * kRate + kBatch) << second;
+  }
+  EXPECT_GE(sent(), kBurst + 30 * kRate - kBatch);
 }
 
 // The credentials of a host permit only the subjects of this host.
@@ -632,34 +688,6 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
     with(kKeyOfH1, kSeedOfH1)(to);
     to.inbox = "_INBOX_h1";
   });
-// While the outbox has no room, the forwarder waits for its next attempt to send.
-TEST_F(FleetServer, AFullOutboxDoesNotSpin) {
-  NatsServer server;
-  StreamLimits limits;
-  limits.bytes = 20'000;
-  limits.discard_new = true;
-  init(server.url(), limits);
-  ForwarderOptions options = forwarder_options("h1");
-  options.batch.events = 7;  // a read of 20 events leaves some in the open batch
-  options.outbox.bytes = 20'000;
-  Host host(server.url(), options);
-  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
-  host.stream.produce(2000);
-  ASSERT_TRUE(host.run_until([&] {
-    return host.logged("the stream of events is full") && !host.forwarder->reads_events();
-  }));
-  const uint64_t begin = system_clock().monotonic_ns();
-  const auto after_the_age_of_a_batch = [&] {
-    return system_clock().monotonic_ns() - begin > 100'000'000;
-  };
-  ASSERT_TRUE(host.run_until(after_the_age_of_a_batch));
-  const auto deadline = std::chrono::steady_clock::now() + 5s;
-  EXPECT_TRUE(host.run_until([&] {
-    return host.forwarder->timeout() > 0ms || std::chrono::steady_clock::now() > deadline;
-  }));
-  EXPECT_GT(host.forwarder->timeout(), 0ms);
-}
-
   other.stream.produce(30);
   ASSERT_TRUE(
       other.run_until([&] { return other.logged("the server refuses events of this host"); }));

@@ -101,7 +101,7 @@ Result<Selector> parse_selector(const JsonValue& value) {
   selector.owner = value["owner"].text();
   selector.hosts = value["hosts"].text();
   selector.expires_ms =
-      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
+      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), kMostExpiresMs));
   if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
     return invalid("a selector has no owner");
   if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)

@@ -117,6 +117,19 @@ TEST(FleetInterest, ASelectorReplacesThatOfItsOwner) {
   EXPECT_TRUE(interest.selectors.empty());
 }
 
+TEST(FleetInterest, ALeaseWithoutAnEndFitsInNanoseconds) {
+  const auto read =
+      parse_interest(interest_json({1, {selector("a", kAll, "*", INT64_MAX)}, 1, {}}));
+  ASSERT_TRUE(read) << read.error().message();
+  const auto end_ms = next_expiry_ms(*read, 0);
+  ASSERT_TRUE(end_ms);
+  EXPECT_GT(*end_ms, 4'000'000'000'000);  // after the year 2090
+  EXPECT_LT(*end_ms, INT64_MAX / 1'000'000);
+  // The time that a forwarder waits for the end of the lease.
+  int64_t wait_ns = 0;
+  EXPECT_FALSE(__builtin_mul_overflow(*end_ms + 2000, 1'000'000, &wait_ns));
+}
+
 TEST(FleetInterest, IsBounded) {
   FleetInterest interest;
   for (size_t i = 0; i < kMostSelectors; ++i)

@@ -34,6 +34,7 @@ using std::chrono::nanoseconds;
 constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be noticed
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be noticed
+constexpr milliseconds kRefusalInterval(60'000);  // of messages about refusals, which may differ
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
 
 // Whether a repeated request would fail again.
@@ -70,6 +71,7 @@ class Watch final : public Command {
   Result<void> ask();
   void withdraw();
   void check_hosts();
+  void report_refusal();
   // Returns false if standard output is closed, or this process has to stop.
   bool show(const Message& message);
   bool write_out();
@@ -86,6 +88,7 @@ class Watch final : public Command {
   std::unique_ptr<EventFilter> filter_;
   Repeats repeats_{kRepeats};
   std::map<std::string, std::string> trouble_;  // host -> the last message about it
+  std::optional<uint64_t> refusal_ns_;          // when the last refusal was reported
   std::string out_;
   int write_error_ = 0;
 };
@@ -147,6 +150,20 @@ void Watch::check_hosts() {
                                        : said));
     before = said;
   }
+}
+
+// A refusal may have no other effect than missing events.
+void Watch::report_refusal() {
+  const std::string refused = connection_->refusal();
+  const uint64_t now = system_clock().monotonic_ns();
+  if (refused.empty() ||
+      (refusal_ns_ && now - *refusal_ns_ < static_cast<uint64_t>(
+                                               nanoseconds(kRefusalInterval).count())))
+    return;
+  refusal_ns_ = now;
+  message(fmt::format("the server refuses, so events may be missing: {} (docs/fleet.md has the "
+                      "permissions of a reader)",
+                      refused));
 }
 
 bool Watch::write_out() {
@@ -222,6 +239,7 @@ Result<int> Watch::execute() {
       if (!again) continue;
       if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
+    report_refusal();
     if (after(checked, kHostCheck)) {
       checked = system_clock().monotonic_ns();
       check_hosts();

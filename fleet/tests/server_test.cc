@@ -20,6 +20,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "base/clock.h"
@@ -121,6 +122,7 @@ class WatchProgram {
     if (pid_ == 0) {
       const int out = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       ::dup2(out, 1);
+      ::dup2(::open((file_ + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
       ::execv(KNELL_BIN "/knell-fleet", arguments.data());
       ::_exit(127);
     }
@@ -140,6 +142,12 @@ class WatchProgram {
     for (std::string line; std::getline(lines, line) && !lines.eof();)
       if (const auto event = parse_json_object(line)) add_pid(pids, *event);
     return pids;
+  }
+  // Whether standard error has this text.
+  bool said(const std::string& text) const {
+    std::ostringstream all;
+    all << std::ifstream(file_ + ".err").rdbuf();
+    return all.str().contains(text);
   }
   int status = -1;
 
@@ -711,6 +719,37 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
   const auto none = Connection::create(nobody);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, EACCES);
+}
+
+// Without the permission of flow control the server stops to send, and only its refusal reports
+// that.
+TEST_F(FleetServer, WatchReportsWhatTheServerRefuses) {
+  NatsServer server(std::string("authorization { users: [\n  {user: admin, password: a}\n") +
+                    R"(  {user: reader, password: r, permissions: {
+    publish: ["$JS.API.>", "knell.ctl.all", "$KV.knell_interest._all"]
+    subscribe: ["_INBOX.>"]
+  }}
+]}
+)");
+  const std::string address = server.url().substr(server.url().rfind('/') + 1);
+  const auto admin = connect("nats://admin:a@" + address);
+  ASSERT_TRUE(create_streams(*admin, {}));
+  WatchProgram watch("nats://reader:r@" + address, server.folder());
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (stored_interest(*admin)->selectors.empty()) {
+    ASSERT_FALSE(watch.ended());
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    (void)::poll(nullptr, 0, 10);
+  }
+  const std::string data(64 << 10, 'x');
+  for (int i = 0; i < 256; ++i)
+    ASSERT_EQ(admin->publish("knell.ev.0.h1.exit.nz", std::to_string(i), {}, data, 60s).outcome,
+              Published::Outcome::kStored);
+  while (!watch.said("$JS.FC.")) {
+    ASSERT_FALSE(watch.ended());
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    (void)::poll(nullptr, 0, 10);
+  }
 }
 
 // The server requires a certificate of each client. The authority of the test has signed only the

@@ -42,6 +42,7 @@ constexpr size_t kEventsARead = 256;
 constexpr int kReadsAStep = 8;
 constexpr uint64_t kMostSending = kSecond / 10;  // limit of the time that one step sends
 constexpr double kBurstSeconds = 10;
+constexpr size_t kMostRefusedBytes = 2048;  // in the presence
 
 uint64_t random_bits() {
   uint64_t bits = 0;
@@ -64,6 +65,16 @@ std::string predicates_text(const Wanted& wanted) {
     for (const std::string& value : values)
       out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
   return out.substr(0, 512);
+}
+
+std::string refused_text(const std::vector<RefusedSelector>& refused) {
+  std::string out;
+  for (const auto& [owner, reason] : refused) {
+    const std::string line = fmt::format("{}: {}\n", printable(owner), printable(reason));
+    if (out.size() + line.size() > kMostRefusedBytes) break;
+    out += line;
+  }
+  return out;
 }
 
 }  // namespace
@@ -207,12 +218,17 @@ void Forwarder::advance_lease_time() {
 // Called only when the interest changes and when a lease ends, since it parses all predicates.
 void Forwarder::join_interest() {
   std::vector<RefusedSelector> refused;
-  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
+  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused,
+                      options_.details);
   wanted_until_ms_ = next_expiry_ms(interest_, lease_time_ms_).value_or(INT64_MAX);
   for (const RefusedSelector& each : refused)
     if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
       log_(fmt::format("ignores the selector of {}: {}", printable(each.owner), each.reason));
   refused_ = std::move(refused);
+  std::string text = refused_text(refused_);
+  if (text == presence_.refused) return;
+  presence_.refused = std::move(text);
+  presence_due_ns_ = 0;
 }
 
 void Forwarder::apply_interest() {

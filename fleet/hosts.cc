@@ -81,8 +81,11 @@ std::string Hosts::row(const HostSeen& host) const {
   if (!p.predicates.empty()) asked += " " + printable(p.predicates);
   const std::string lag =
       p.lag_ms == 0 ? "-" : duration_text(milliseconds(std::min(p.lag_ms, kMostLagMs)));
+  std::string state = silent ? "silent for " + duration_text(age) : printable(p.state);
+  for (size_t at = 0, end; (end = p.refused.find('\n', at)) != p.refused.npos; at = end + 1)
+    state += "; refuses " + printable(std::string_view(p.refused).substr(at, end - at));
   return fmt::format(kRow, p.host, duration_text(age), p.events, p.unsent, lag, p.unacked, p.lost,
-                     asked, silent ? "silent for " + duration_text(age) : printable(p.state));
+                     asked, state);
 }
 
 Result<int> Hosts::execute() {

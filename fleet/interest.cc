@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <knell/knell.hpp>
 
+#include "fleet/event_details.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -60,9 +61,14 @@ Result<void> check_predicate(const std::string& key, const std::string& value) {
   return {};
 }
 
-Result<void> check_predicates(const Selector& selector) {
+Result<void> check_predicates(const Selector& selector, uint32_t details) {
   for (const auto& [key, values] : selector.predicates)
-    for (const std::string& value : values) KNELL_TRY(check_predicate(key, value));
+    for (const std::string& value : values) {
+      KNELL_TRY(check_predicate(key, value));
+      if (!has_details(details, details_of(key, value)))
+        return say(EINVAL, fmt::format("{}={} needs more details than the host sends (--details {})",
+                                       key, printable(value), details_name(details)));
+    }
   return {};
 }
 
@@ -192,13 +198,13 @@ uint32_t permitted(uint32_t events, uint32_t allowed) {
 }
 
 Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
-                 uint32_t allowed, std::vector<RefusedSelector>* refused) {
+                 uint32_t allowed, std::vector<RefusedSelector>* refused, uint32_t details) {
   Wanted wanted;
   bool first = true;
   if (refused) refused->insert(refused->end(), interest.invalid.begin(), interest.invalid.end());
   for (const Selector& selector : interest.selectors) {
     if (selector.expires_ms <= now_ms || !host_matches(selector.hosts, host)) continue;
-    if (const auto checked = check_predicates(selector); !checked) {
+    if (const auto checked = check_predicates(selector, details); !checked) {
       if (refused) refused->push_back({selector.owner, checked.error().message()});
       continue;
     }

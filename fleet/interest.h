@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <knell/knell.h>
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -86,10 +88,12 @@ struct Wanted {
 };
 
 // Joins the selectors that apply to this host at `now_ms`. `allowed`: mask of the events that the
-// host may send. Selectors with predicates that knell_match() refuses, or with pids, are ignored
-// and appended to `refused`, after the invalid ones.
+// host may send; `details`: the details that it sends (enum knell_details). Selectors with
+// predicates that check_predicates() refuses are ignored and appended to `refused`, after the
+// invalid ones.
 Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
-                 uint32_t allowed, std::vector<RefusedSelector>* refused = nullptr);
+                 uint32_t allowed, std::vector<RefusedSelector>* refused = nullptr,
+                 uint32_t details = KNELL_DETAILS_FULL);
 // The time when the next lease ends after `now_ms`; nullopt: no lease does.
 std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now_ms);
 
@@ -97,8 +101,10 @@ std::optional<int64_t> next_expiry_ms(const FleetInterest& interest, int64_t now
 // has all exits and `allowed` has only NONZERO_EXIT, the result has NONZERO_EXIT.
 uint32_t permitted(uint32_t events, uint32_t allowed);
 
-// Checks the predicates of a selector. Errors: EINVAL.
-Result<void> check_predicates(const Selector& selector);
+// Checks the predicates of a selector for a host that sends these details. A predicate that needs
+// more is refused, because the events that match it would show what the details leave out, and the
+// reader, which tests it again, would drop them. Errors: EINVAL.
+Result<void> check_predicates(const Selector& selector, uint32_t details = KNELL_DETAILS_FULL);
 // Checks a predicate of a fleet: one that knell_check_match() accepts and that does not name
 // processes of one machine. Errors: EINVAL.
 Result<void> check_predicate(const std::string& key, const std::string& value);

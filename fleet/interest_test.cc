@@ -188,6 +188,37 @@ TEST(FleetInterest, JoinedPredicatesPassWhatEachPasses) {
   EXPECT_TRUE(joined().empty());
 }
 
+// Otherwise the events that a predicate selects show what the details leave out.
+TEST(FleetInterest, RefusesPredicatesThatNeedMoreDetails) {
+  FleetInterest interest{1, {selector("a", kAll)}};
+  const auto refused = [&](const std::string& key, const std::string& value, uint32_t details) {
+    interest.selectors[0].predicates = {{key, {value}}};
+    std::vector<RefusedSelector> out;
+    const Wanted wanted = wanted_of(interest, "h", 0, kAll, &out, details);
+    EXPECT_EQ(wanted.events == 0, !out.empty());
+    return out.empty() ? "" : out[0].owner + ": " + out[0].reason;
+  };
+  for (const auto& [key, value] : {std::pair<std::string, std::string>("unit", "cron"),
+                                   {"comm", "!sh"},
+                                   {"uid", "0"},
+                                   {"cgroup", "/a"},
+                                   {"container", "3f2a9c"},
+                                   {"tty", "pts/3"},
+                                   {"ended", "2,oom"}}) {
+    EXPECT_EQ(refused(key, value, KNELL_DETAILS_FULL), "");
+    EXPECT_EQ(refused(key, value, KNELL_DETAILS_NAMES), "");
+    const std::string why = refused(key, value, KNELL_DETAILS_STATUS);
+    EXPECT_TRUE(why.starts_with("a: " + key)) << why;
+    EXPECT_TRUE(why.contains("--details status")) << why;
+  }
+  EXPECT_EQ(refused("exe", "/bin/sh", KNELL_DETAILS_FULL), "");
+  EXPECT_NE(refused("exe", "/bin/sh", KNELL_DETAILS_NAMES), "");
+  for (const auto& [key, value] : {std::pair<std::string, std::string>("ended", "core,SIGKILL"),
+                                   {"longer", "1s"},
+                                   {"shorter", "1s"}})
+    EXPECT_EQ(refused(key, value, KNELL_DETAILS_STATUS), "") << key;
+}
+
 TEST(FleetInterest, IgnoresInvalidSelectorsOnly) {
   FleetInterest interest{1, {selector("bad", kAll), selector("good", KNELL_EVENT_EXEC)}};
   for (const auto& [key, value] : {std::pair<std::string, std::string>("comn", "x"),

@@ -141,7 +141,9 @@ void Watch::check_hosts() {
   for (const auto& [name, host] : *hosts) {
     if (!host_matches(selector_.hosts, name)) continue;
     const bool silent = host.is_silent();
-    const std::string said = silent ? "silent" : printable(host.presence.state);
+    std::string said = silent ? "silent" : printable(host.presence.state);
+    if (const std::string why = refusal_of(host.presence, selector_.owner); !silent && !why.empty())
+      said = "sends no events for this request: " + printable(why);
     std::string& before = trouble_.try_emplace(name, "ok").first->second;
     if (said == before) continue;
     message(fmt::format("{}: {}", name,

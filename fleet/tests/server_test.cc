@@ -610,6 +610,22 @@ TEST_F(FleetServer, AFullOutboxDoesNotSpin) {
   EXPECT_GT(host.forwarder->timeout(), 0ms);
 }
 
+TEST_F(FleetServer, AHostReportsTheSelectorsThatItRefuses) {
+  NatsServer server;
+  init(server.url());
+  ForwarderOptions options = forwarder_options("h1");
+  options.details = KNELL_DETAILS_STATUS;
+  Host host(server.url(), options);
+  WatchProgram watch(server.url(), server.folder(), {"-u", "cron"});
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(host.run_until([&] {
+    const auto hosts = read_hosts(*reader);
+    return hosts->contains("h1") && hosts->at("h1").presence.refused.contains("unit=cron");
+  }));
+  EXPECT_EQ(host.stream.wanted(), Wanted{});
+  ASSERT_TRUE(host.run_until([&] { return watch.said("h1: sends no events for this request"); }));
+}
+
 TEST_F(FleetServer, TwoForwardersOfOneName) {
   NatsServer server;
   init(server.url());

@@ -34,6 +34,8 @@ using std::chrono::nanoseconds;
 constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be noticed
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be noticed
+// Some milliseconds of work; with kPoll enough for the presences of 100,000 hosts.
+constexpr int kPresencesATurn = 1024;
 constexpr milliseconds kRefusalInterval(60'000);  // of messages about refusals, which may differ
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
 
@@ -70,6 +72,8 @@ class Watch final : public Command {
  private:
   Result<void> ask();
   void withdraw();
+  bool open_hosts();
+  bool read_presences();
   void check_hosts();
   void report_refusal();
   // Returns false if standard output is closed, or this process has to stop.
@@ -86,6 +90,7 @@ class Watch final : public Command {
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<EventFilter> filter_;
+  std::optional<HostsReader> hosts_;
   Repeats repeats_{kRepeats};
   std::map<std::string, std::string> trouble_;  // host -> the last message about it
   std::optional<uint64_t> refusal_ns_;          // when the last refusal was reported
@@ -135,10 +140,22 @@ void Watch::withdraw() {
   (void)connection_->flush(milliseconds(1000));
 }
 
+bool Watch::open_hosts() {
+  if (auto opened = HostsReader::create(*connection_)) hosts_ = *std::move(opened);
+  return hosts_.has_value();
+}
+
+// Reads the presences that have arrived, without waiting, and so few at a time that events are shown
+// meanwhile. Returns whether all were read.
+bool Watch::read_presences() {
+  if (!hosts_ || !connection_->connected()) return false;
+  for (int i = 0; i < kPresencesATurn; ++i)
+    if (!hosts_->next(milliseconds(0))) return hosts_->at_end();
+  return false;
+}
+
 void Watch::check_hosts() {
-  const auto hosts = read_hosts(*connection_);
-  if (!hosts) return;
-  for (const auto& [name, host] : *hosts) {
+  for (const auto& [name, host] : hosts_->hosts()) {
     if (!host_matches(selector_.hosts, name)) continue;
     const bool silent = host.is_silent();
     std::string said = silent ? "silent" : printable(host.presence.state);
@@ -234,6 +251,8 @@ Result<int> Watch::execute() {
     if (connection_->connected() &&
         (after(asked, renewal) || connection_->connects() != connects)) {
       asked = system_clock().monotonic_ns();
+      // The presences of the time after a reconnect are still to come.
+      if (connection_->connects() != connects) checked = asked;
       connects = connection_->connects();
       const auto again = ask();
       if (!again) message(again.error().message());
@@ -242,9 +261,10 @@ Result<int> Watch::execute() {
       if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
     report_refusal();
+    const bool has_presences = read_presences();
     if (after(checked, kHostCheck)) {
-      checked = system_clock().monotonic_ns();
-      check_hosts();
+      if (hosts_ ? has_presences : !open_hosts()) checked = system_clock().monotonic_ns();
+      if (has_presences) check_hosts();
     }
     if (const auto next = reader->next(kPoll)) going = show(*next);
   }

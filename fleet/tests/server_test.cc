@@ -626,6 +626,32 @@ TEST_F(FleetServer, AHostReportsTheSelectorsThatItRefuses) {
   ASSERT_TRUE(host.run_until([&] { return watch.said("h1: sends no events for this request"); }));
 }
 
+TEST_F(FleetServer, AReaderOfHostsFollowsTheirPresence) {
+  NatsServer server;
+  init(server.url());
+  const auto reader = connect(server.url());
+  Host first(server.url());
+  ASSERT_TRUE(first.run_until([&] { return read_hosts(*reader)->contains("h1"); }));
+  auto hosts = HostsReader::create(*reader);
+  ASSERT_TRUE(hosts) << hosts.error().message();
+  const auto follow = [&](Host& host, const std::function<bool()>& done) {
+    return host.run_until([&] {
+      while (hosts->next(0ms)) continue;
+      return hosts->at_end() && done();
+    });
+  };
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().contains("h1"); }));
+  // A change of a host, a host that is new, and a restart of the server.
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXEC));
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().at("h1").presence.asked == "exec"; }));
+  Host second(server.url(), forwarder_options("h2"));
+  ASSERT_TRUE(follow(second, [&] { return hosts->hosts().contains("h2"); }));
+  server.kill(SIGKILL);
+  server.start();
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_FORK));
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().at("h1").presence.asked == "fork"; }));
+}
+
 TEST_F(FleetServer, TwoForwardersOfOneName) {
   NatsServer server;
   init(server.url());

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "export/exit_metrics.h"
 
+#include <algorithm>
+#include <array>
 #include <knell/knell.hpp>
 #include <optional>
+#include <string_view>
 
 namespace knell::exporter {
 namespace {
@@ -35,7 +38,18 @@ void add_failures(Families& out, std::string_view label, std::string_view name,
   }
 }
 
+// As systemctl and the predicate `unit` do it: a name without the suffix of a unit is a service.
+std::string unit_name(std::string name) {
+  constexpr std::array<std::string_view, 11> kSuffixes{
+      ".service", ".scope",     ".slice", ".socket", ".mount", ".swap",
+      ".device",  ".automount", ".path",  ".target", ".timer"};
+  if (std::ranges::none_of(kSuffixes, [&](auto suffix) { return name.ends_with(suffix); }))
+    name += ".service";
+  return name;
+}
+
 std::vector<std::string> with_none(std::vector<std::string> units) {
+  std::ranges::transform(units, units.begin(), unit_name);
   units.emplace_back(kNone);
   return units;
 }

@@ -24,7 +24,7 @@ class ExitMetrics {
  public:
   struct Options {
     size_t places = 50;              // units, containers and killers with series of their own, each
-    std::vector<std::string> units;  // these have series from the start
+    std::vector<std::string> units;  // these have series from the start; `.service` may lack
     bool containers = false;         // count failures by container, too
   };
   ExitMetrics(const Options& options, TopNames::Time now);

@@ -66,6 +66,16 @@ TEST(ExitMetrics, ConfiguredUnitsHaveSeriesFromTheStart) {
   EXPECT_EQ(series.at("knell_process_kills_total cause=process killer_unit=db.service"), 0);
 }
 
+TEST(ExitMetrics, AConfiguredUnitMayLackService) {
+  ExitMetrics metrics({.places = 0, .units = {"db", "init.scope"}}, kStart);
+  const std::string unit = "db.service";
+  metrics.count(Exit(unit, exit_status(1)), kStart);
+  const auto series = series_of(metrics);
+  EXPECT_EQ(series.at("knell_process_failures_total unit=db.service ended=nonzero"), 1);
+  EXPECT_EQ(series.at("knell_process_failures_total unit=init.scope ended=nonzero"), 0);
+  EXPECT_FALSE(series.contains("knell_process_failures_total unit=db ended=nonzero"));
+}
+
 TEST(ExitMetrics, CountsWhoKilled) {
   ExitMetrics metrics({}, kStart);
   const std::string unit = "db.service", killer = "cron.service";

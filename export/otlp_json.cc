@@ -78,6 +78,7 @@ class Writer {
   void text_attribute(std::string_view name, const std::string& value) {
     if (!value.empty()) attribute(name, value);
   }
+  size_t size() const { return buffer_.GetSize(); }
   std::string take() { return {buffer_.GetString(), buffer_.GetSize()}; }
 
  private:
@@ -129,14 +130,14 @@ void write_record(Writer& out, const knell_event& event, int64_t now_ns) {
   });
 }
 
-void write_refused(Writer& out, uint64_t refused, int64_t now_ns) {
+void write_refused(Writer& out, const OtlpRefused& refused, int64_t now_ns) {
   out.object("", [&] {
     write_head(out, now_ns, now_ns, Severity::kWarning, "knell.lost",
-               fmt::format("{} events were refused by the endpoint", refused));
+               fmt::format("{} events were refused by the endpoint", refused.count));
     out.array("attributes", [&] {
       out.attribute("knell.type", std::string("lost"));
-      out.attribute("knell.count", static_cast<int64_t>(refused));
-      out.attribute("knell.exact", true);
+      out.attribute("knell.count", static_cast<int64_t>(refused.count));
+      out.attribute("knell.exact", refused.exact);
       out.attribute("knell.reason", std::string("refused by the endpoint"));
     });
   });
@@ -153,9 +154,10 @@ OtlpResource OtlpResource::of_this_machine() {
   return out;
 }
 
-std::string otlp_request(const OtlpResource& resource, const Events& events, uint64_t refused,
-                         int64_t now_ns) {
+OtlpRequest otlp_request(const OtlpResource& resource, const Events& events,
+                         const OtlpRefused& refused, int64_t now_ns, size_t most_bytes) {
   Writer out;
+  size_t count = 0;
   out.object("", [&] {
     out.array("resourceLogs", [&] {
       out.object("", [&] {
@@ -174,15 +176,19 @@ std::string otlp_request(const OtlpResource& resource, const Events& events, uin
               out.text("version", KNELL_VERSION);
             });
             out.array("logRecords", [&] {
-              if (refused > 0) write_refused(out, refused, now_ns);
-              for (const knell_event& event : events) write_record(out, event, now_ns);
+              if (refused.count > 0) write_refused(out, refused, now_ns);
+              for (const knell_event& event : events) {
+                if (count > 0 && out.size() >= most_bytes) break;
+                write_record(out, event, now_ns);
+                ++count;
+              }
             });
           });
         });
       });
     });
   });
-  return out.take();
+  return {out.take(), count};
 }
 
 OtlpAnswer parse_otlp_answer(const std::string& body) {

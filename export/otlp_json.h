@@ -15,10 +15,22 @@ struct OtlpResource {
   static OtlpResource of_this_machine();
 };
 
-// One ExportLogsServiceRequest in OTLP's JSON encoding: a LogRecord for each event. `refused`: how
-// many events before the endpoint did not take; when it is not 0, a record says so first.
-std::string otlp_request(const OtlpResource& resource, const Events& events, uint64_t refused,
-                         int64_t now_ns);
+// The events that the endpoint did not take.
+struct OtlpRefused {
+  uint64_t count = 0;
+  bool exact = true;  // false: `count` may be wrong, because the number of a lost event is unknown
+};
+
+struct OtlpRequest {
+  std::string body;
+  size_t events = 0;  // the number of events in it
+};
+
+// One ExportLogsServiceRequest in OTLP's JSON encoding: a LogRecord for each of the first `events`,
+// at least one, until the request has `most_bytes`; the last record may exceed them. When
+// `refused.count` is not 0, a record reports it first.
+OtlpRequest otlp_request(const OtlpResource& resource, const Events& events,
+                         const OtlpRefused& refused, int64_t now_ns, size_t most_bytes);
 
 // What the answer to an accepted request says (ExportLogsServiceResponse).
 struct OtlpAnswer {

@@ -20,7 +20,9 @@ using testing::ElementsAre;
 
 std::string request(const knell_event& event, uint64_t refused = 0) {
   const knell_event* pointers[] = {&event};
-  return otlp_request({.host_name = "db1", .host_id = "abc"}, Events(pointers), refused, 7);
+  return otlp_request({.host_name = "db1", .host_id = "abc"}, Events(pointers),
+                      {.count = refused}, 7, OtlpSender::kMostBytes)
+      .body;
 }
 
 // The schema is checked by the receiver of tests/export/otlp_test.
@@ -126,10 +128,20 @@ class OtlpSenderTest : public testing::Test {
     answers_.erase(answers_.begin());
     return out;
   }
-  bool deliver() {
-    const knell_event* pointers[] = {&exit_};
-    const auto done = sender_.deliver(Events(pointers), *stop_);
+  bool deliver() { return deliver({&exit_}); }
+  bool deliver(const std::vector<const knell_event*>& events) {
+    const auto done = sender_.deliver(Events(events), *stop_);
     return done && *done;
+  }
+  // The number of log records of each request.
+  std::vector<size_t> records() const {
+    std::vector<size_t> out;
+    for (const std::string& body : bodies_) {
+      size_t count = 0;
+      for (size_t at = 0; (at = body.find("timeUnixNano\":", at)) != body.npos; ++at) ++count;
+      out.push_back(count);
+    }
+    return out;
   }
   void answer_with(long status, std::string body = "") {
     answers_.push_back(
@@ -170,6 +182,69 @@ TEST_F(OtlpSenderTest, CountsAPartialSuccess) {
   answer_with(200, R"({"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}})");
   EXPECT_TRUE(deliver());
   EXPECT_EQ(bodies_.size(), 1u);
+  EXPECT_EQ(sender_.counts().refused, 1u);
+}
+
+TEST_F(OtlpSenderTest, CountsNoMoreThanItHasSent) {
+  answer_with(200, R"({"partialSuccess":{"rejectedLogRecords":"18446744073709551615"}})");
+  EXPECT_TRUE(deliver());
+  EXPECT_EQ(sender_.counts().refused, 1u);
+  EXPECT_TRUE(deliver());
+  EXPECT_THAT(bodies_[1], testing::HasSubstr("1 events were refused"));
+}
+
+TEST_F(OtlpSenderTest, CountsTheEventsOfALostEvent) {
+  const Lost lost(1000);
+  answer_with(400);
+  EXPECT_TRUE(deliver({&exit_, &lost}));
+  EXPECT_EQ(sender_.counts().refused, 1001u);
+  EXPECT_TRUE(deliver());
+  EXPECT_THAT(bodies_[1], testing::HasSubstr("1001 events were refused"));
+  EXPECT_THAT(bodies_[1],
+              testing::HasSubstr(R"({"key":"knell.exact","value":{"boolValue":true}})"));
+}
+
+TEST_F(OtlpSenderTest, AnUnknownNumberIsNotExact) {
+  Lost lost(0);
+  lost.has = 0;
+  lost.flags = 0;
+  answer_with(400);
+  EXPECT_TRUE(deliver({&exit_, &lost}));
+  EXPECT_TRUE(deliver());
+  EXPECT_THAT(bodies_[1],
+              testing::HasSubstr(R"({"key":"knell.exact","value":{"boolValue":false}})"));
+}
+
+TEST_F(OtlpSenderTest, LimitsTheBytesOfARequest) {
+  const std::string comm(60'000, 'x');
+  exit_.comm = text(comm);
+  EXPECT_TRUE(deliver(std::vector<const knell_event*>(100, &exit_)));
+  size_t sum = 0;
+  for (const size_t count : records()) sum += count;
+  EXPECT_EQ(sum, 100u);
+  EXPECT_GT(bodies_.size(), 4u);
+  for (const std::string& body : bodies_) EXPECT_LE(body.size(), size_t{1} << 20);
+}
+
+TEST_F(OtlpSenderTest, HalvesARequestThatIsTooLarge) {
+  const std::string comm(10'000, 'x');
+  exit_.comm = text(comm);
+  answer_with(413);
+  answer_with(413);
+  EXPECT_TRUE(deliver(std::vector<const knell_event*>(8, &exit_)));
+  EXPECT_THAT(records(), ElementsAre(8, 4, 2, 2, 2, 2));
+  EXPECT_EQ(sender_.counts().refused, 0u);
+  // The next batch begins with the size that was taken.
+  bodies_.clear();
+  EXPECT_TRUE(deliver(std::vector<const knell_event*>(4, &exit_)));
+  EXPECT_THAT(records(), ElementsAre(2, 2));
+}
+
+TEST_F(OtlpSenderTest, RefusesOneEventThatIsTooLarge) {
+  answer_with(413);
+  answer_with(413);
+  EXPECT_TRUE(deliver({&exit_, &exit_}));
+  EXPECT_THAT(records(), ElementsAre(2, 1, 2));  // the last one reports the loss
   EXPECT_EQ(sender_.counts().refused, 1u);
 }
 

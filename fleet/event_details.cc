@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fleet/event_details.h"
 
+#include <algorithm>
+#include <array>
+
 namespace knell::fleet {
 namespace {
 
@@ -12,7 +15,33 @@ constexpr uint64_t kHasOfNames = kHasOfStatus | KNELL_HAS_UID | KNELL_HAS_GID | 
                                  KNELL_HAS_KILLER_PPID | KNELL_HAS_LAST_SIGNAL |
                                  KNELL_HAS_LAST_SIGNAL_PID | KNELL_HAS_LAST_SIGNAL_UID;
 
+// The keys of knell_match() that need less than all details. A key that is added to the library
+// needs all until it is added here.
+constexpr std::array<std::string_view, 5> kKeysOfStatus{"ended", "exit-code", "signal", "longer",
+                                                        "shorter"};
+constexpr std::array<std::string_view, 6> kKeysOfNames{"comm",   "uid",       "unit",
+                                                       "cgroup", "container", "tty"};
+
 }  // namespace
+
+uint32_t details_of(std::string_view key, std::string_view value) {
+  if (std::ranges::find(kKeysOfNames, key) != kKeysOfNames.end()) return KNELL_DETAILS_NAMES;
+  if (std::ranges::find(kKeysOfStatus, key) == kKeysOfStatus.end()) return KNELL_DETAILS_FULL;
+  // Whether the OOM killer was the cause is not part of the status.
+  return value.contains("oom") ? KNELL_DETAILS_NAMES : KNELL_DETAILS_STATUS;
+}
+
+bool has_details(uint32_t details, uint32_t needed) {
+  static_assert(KNELL_DETAILS_FULL < KNELL_DETAILS_NAMES &&
+                KNELL_DETAILS_NAMES < KNELL_DETAILS_STATUS);
+  return details <= needed;
+}
+
+std::string_view details_name(uint32_t details) {
+  return details == KNELL_DETAILS_STATUS  ? "status"
+         : details == KNELL_DETAILS_NAMES ? "names"
+                                          : "full";
+}
 
 // Copies the members that may be sent. A member that is added to knell_event is not sent until it
 // is added here.

@@ -86,6 +86,7 @@ Result<void> Forward::check() {
   else if (!details_.empty() && details_ != "full")
     return say(EINVAL,
                fmt::format("--details takes status, names or full, not '{}'", printable(details_)));
+  options_.details = listener_.details;
   if (!hold_.empty()) {
     KNELL_ASSIGN(options_.outbox.hold, parse_duration(hold_));
   }

@@ -42,6 +42,7 @@ constexpr size_t kEventsARead = 256;
 constexpr int kReadsAStep = 8;
 constexpr uint64_t kMostSending = kSecond / 10;  // limit of the time that one step sends
 constexpr double kBurstSeconds = 10;
+constexpr size_t kMostRefusedBytes = 2048;  // in the presence
 
 uint64_t random_bits() {
   uint64_t bits = 0;
@@ -64,6 +65,16 @@ std::string predicates_text(const Wanted& wanted) {
     for (const std::string& value : values)
       out += fmt::format("{}{}={}", out.empty() ? "" : " ", key, value);
   return out.substr(0, 512);
+}
+
+std::string refused_text(const std::vector<RefusedSelector>& refused) {
+  std::string out;
+  for (const auto& [owner, reason] : refused) {
+    const std::string line = fmt::format("{}: {}\n", printable(owner), printable(reason));
+    if (out.size() + line.size() > kMostRefusedBytes) break;
+    out += line;
+  }
+  return out;
 }
 
 }  // namespace
@@ -207,12 +218,17 @@ void Forwarder::advance_lease_time() {
 // Called only when the interest changes and when a lease ends, since it parses all predicates.
 void Forwarder::join_interest() {
   std::vector<RefusedSelector> refused;
-  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused);
+  wanted_ = wanted_of(interest_, options_.host, lease_time_ms_, options_.allowed, &refused,
+                      options_.details);
   wanted_until_ms_ = next_expiry_ms(interest_, lease_time_ms_).value_or(INT64_MAX);
   for (const RefusedSelector& each : refused)
     if (std::ranges::none_of(refused_, [&](const auto& old) { return old.owner == each.owner; }))
       log_(fmt::format("ignores the selector of {}: {}", printable(each.owner), each.reason));
   refused_ = std::move(refused);
+  std::string text = refused_text(refused_);
+  if (text == presence_.refused) return;
+  presence_.refused = std::move(text);
+  presence_due_ns_ = 0;
 }
 
 void Forwarder::apply_interest() {
@@ -237,7 +253,7 @@ void Forwarder::apply_interest() {
 void Forwarder::read_events() {
   more_events_ = false;
   for (int reads = 0; reads < kReadsAStep; ++reads) {
-    if (!outbox_.has_room()) return;
+    if (!outbox_.has_room()) break;
     const auto events = stream_.read(kEventsARead);
     if (!events) {
       stream_failed_ = true;
@@ -250,9 +266,15 @@ void Forwarder::read_events() {
       if (event->type == KNELL_EVENT_LOST) presence_.lost += event->lost_count;
       cutter_.add(*event, event->seq, now(), ended_);
     }
+    push_ended();
     more_events_ = reads + 1 == kReadsAStep;
   }
+  // Also without room: timeout() is 0 while an open batch is due.
   cutter_.end_old(now(), ended_);
+  push_ended();
+}
+
+void Forwarder::push_ended() {
   for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
   ended_.clear();
 }
@@ -264,7 +286,8 @@ uint64_t Forwarder::events_allowed() {
   tokens_ = std::min(rate * kBurstSeconds,
                      tokens_ + rate * static_cast<double>(at - tokens_ns_) / double{kSecond});
   tokens_ns_ = at;
-  return static_cast<uint64_t>(tokens_);
+  // After a batch that is larger than the rest of the rate, tokens_ is negative.
+  return static_cast<uint64_t>(std::max(tokens_, 0.0));
 }
 
 void Forwarder::retry_later(const std::string& state) {
@@ -402,8 +425,7 @@ milliseconds Forwarder::timeout() const {
 
 void Forwarder::finish(milliseconds limit) {
   cutter_.end(ended_);
-  for (EventBatch& batch : ended_) outbox_.push(std::move(batch));
-  ended_.clear();
+  push_ended();
   const uint64_t until = now() + static_cast<uint64_t>(std::chrono::nanoseconds(limit).count());
   while (outbox_.next() != nullptr && connection_.connected() && now() < until &&
          now() >= send_due_ns_) {

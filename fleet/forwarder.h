@@ -23,6 +23,7 @@ namespace knell::fleet {
 struct ForwarderOptions {
   std::string host;
   uint32_t allowed = 0;  // mask of the events that this host may send
+  uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details: those that `stream` has
   Outbox::Limits outbox;
   BatchLimits batch;
   // Limits the events sent a second, so that hosts do not flood the server after an outage; 0: no
@@ -71,6 +72,7 @@ class Forwarder {
   void join_interest();
   void apply_interest();
   void read_events();
+  void push_ended();
   void send();
   void send_one(const EventBatch& batch);
   void retry_later(const std::string& state);

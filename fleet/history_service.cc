@@ -214,7 +214,7 @@ HistoryPage HistoryService::first_page(const HistoryRequest& request) {
                    "the host does not answer queries of past events (--no-history)");
   if (!host_matches(request.selector.hosts, policy_.host))
     return page_of(State::kRefused, 1, "the request is not for this host");
-  if (const auto checked = check_predicates(request.selector); !checked)
+  if (const auto checked = check_predicates(request.selector, policy_.details); !checked)
     return page_of(State::kRefused, 1, checked.error().message());
   const uint32_t events = permitted(request.selector.events, policy_.allowed);
   if (events == 0)

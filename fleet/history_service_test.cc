@@ -164,6 +164,21 @@ TEST(HistoryService, TheHostDecidesWhatIsSent) {
   EXPECT_TRUE(none.text.contains("nonzero-exit")) << none.text;
 }
 
+TEST(HistoryService, RefusesPredicatesThatNeedMoreDetails) {
+  PastForTest past(6);
+  const auto host = service(
+      past.open(), {.host = "db1", .allowed = KNELL_EVENT_ALL, .details = KNELL_DETAILS_STATUS});
+  HistoryRequest request = first_request();
+  request.selector.predicates["unit"] = {"cron.service"};
+  const HistoryPage page = ask(*host, request);
+  EXPECT_EQ(page.state, State::kRefused);
+  EXPECT_TRUE(page.text.contains("--details status")) << page.text;
+  EXPECT_TRUE(past.asked().empty());
+  request = first_request(2);
+  request.selector.predicates["ended"] = {"2"};
+  EXPECT_EQ(pids(ask(*host, request)), (std::vector<int>{2, 5}));
+}
+
 TEST(HistoryService, AnswersNothingIfNothingIsAllowed) {
   PastForTest past(6);
   const auto host = service(past.open(), {.host = "db1", .allowed = 0});

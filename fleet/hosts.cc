@@ -13,7 +13,6 @@
 #include "base/duration.h"
 #include "fleet/command.h"
 #include "fleet/selection.h"
-#include "fleet/stream_reader.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
@@ -81,8 +80,11 @@ std::string Hosts::row(const HostSeen& host) const {
   if (!p.predicates.empty()) asked += " " + printable(p.predicates);
   const std::string lag =
       p.lag_ms == 0 ? "-" : duration_text(milliseconds(std::min(p.lag_ms, kMostLagMs)));
+  std::string state = silent ? "silent for " + duration_text(age) : printable(p.state);
+  for (size_t at = 0, end; (end = p.refused.find('\n', at)) != p.refused.npos; at = end + 1)
+    state += "; refuses " + printable(std::string_view(p.refused).substr(at, end - at));
   return fmt::format(kRow, p.host, duration_text(age), p.events, p.unsent, lag, p.unacked, p.lost,
-                     asked, silent ? "silent for " + duration_text(age) : printable(p.state));
+                     asked, state);
 }
 
 Result<int> Hosts::execute() {
@@ -110,19 +112,32 @@ bool HostSeen::is_silent() const {
   return fleet::is_silent(presence, std::chrono::duration_cast<milliseconds>(age()));
 }
 
+Result<HostsReader> HostsReader::create(Connection& connection) {
+  KNELL_ASSIGN(auto reader, StreamReader::create(connection, kHostStream, kHostSubjects,
+                                                 StreamReader::From::kOldest));
+  return HostsReader(std::move(reader));
+}
+
+bool HostsReader::next(milliseconds timeout) {
+  const auto message = reader_->next(timeout);
+  if (!message) return false;
+  // A host can publish only under its own name; the name in the message is not trusted.
+  const auto presence = parse_presence(message->data);
+  if (presence && presence_subject(presence->host) == message->subject)
+    hosts_[presence->host] = {*presence, message->time_ns};
+  return true;
+}
+
 Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection) {
-  KNELL_ASSIGN(const auto reader, StreamReader::create(connection, kHostStream, kHostSubjects,
-                                                       StreamReader::From::kOldest));
-  std::map<std::string, HostSeen> hosts;
-  while (!reader->at_end()) {
-    const auto message = reader->next(kPatience);
-    if (!message) return say(ETIMEDOUT, "the server does not send the presence of the hosts");
-    // A host can publish only under its own name; the name in the message is not trusted.
-    const auto presence = parse_presence(message->data);
-    if (presence && presence_subject(presence->host) == message->subject)
-      hosts[presence->host] = {*presence, message->time_ns};
-  }
-  return hosts;
+  KNELL_ASSIGN(auto reader, HostsReader::create(connection));
+  while (!reader.at_end())
+    if (!reader.next(kPatience)) {
+      const std::string refused = connection.refusal();
+      return say(refused.empty() ? ETIMEDOUT : EACCES,
+                 fmt::format("the server does not send the presence of the hosts{}{}",
+                             refused.empty() ? "" : ": ", refused));
+    }
+  return reader.hosts();
 }
 
 std::unique_ptr<Command> make_hosts() { return std::make_unique<Hosts>(); }

@@ -5,10 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "fleet/connection.h"
 #include "fleet/presence.h"
+#include "fleet/stream_reader.h"
 
 namespace knell::fleet {
 
@@ -20,7 +23,26 @@ struct HostSeen {
   bool is_silent() const;
 };
 
-// The last presence of each host. Errors: as StreamReader::create(); ETIMEDOUT.
+// Follows the last presence of each host. For one thread.
+class HostsReader {
+ public:
+  // Errors: as StreamReader::create().
+  static Result<HostsReader> create(Connection& connection);
+
+  // Reads the next presence, and waits for it at most `timeout`. false: there was none.
+  bool next(std::chrono::milliseconds timeout);
+  // Whether the presence of all hosts that were stored when this reader was created has been read.
+  bool at_end() const { return reader_->at_end(); }
+  const std::map<std::string, HostSeen>& hosts() const { return hosts_; }
+
+ private:
+  explicit HostsReader(std::unique_ptr<StreamReader> reader) : reader_(std::move(reader)) {}
+
+  std::unique_ptr<StreamReader> reader_;
+  std::map<std::string, HostSeen> hosts_;
+};
+
+// The last presence of each host, read once. Errors: as StreamReader::create(); ETIMEDOUT.
 Result<std::map<std::string, HostSeen>> read_hosts(Connection& connection);
 
 }  // namespace knell::fleet

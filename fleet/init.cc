@@ -20,7 +20,10 @@ class Init final : public Command {
     return "creates the streams and the bucket of a fleet, or changes their limits";
   }
   std::string_view notes() const override {
-    return "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
+    return "Existing streams keep the limits that are not typed, and new shards get those of the "
+           "first.\n"
+           "\n"
+           "Exit status: 0 done; 1 failed; 2 wrong usage.\n"
            "\n"
            "Examples:\n"
            "  knell fleet init\n"
@@ -29,14 +32,17 @@ class Init final : public Command {
   }
   void add_options(CommandLine& line) override {
     server_.add(line);
-    line.add_value("--age", age_, "TIME", "keep events this long; default 7d");
-    line.add_value("--bytes", bytes_, "N", "keep at most this many bytes; default 10737418240");
-    line.add_value("--replicas", replicas_, "N", "copies in a cluster: 1, 3 or 5; default 1");
+    line.add_value("--age", age_, "TIME", "keep events this long; default for a new fleet 7d");
+    line.add_value("--bytes", bytes_, "N",
+                   "keep at most this many bytes in all shards; default for a new fleet 10737418240");
+    line.add_value("--replicas", replicas_, "N",
+                   "copies in a cluster: 1, 3 or 5; default for a new fleet 1");
     line.add_value(
         "--shards", shards_, "N",
         "streams that share the events by host, 1 to 64; default: those that exist, or 1");
-    line.add_flag("--discard-new", limits_.discard_new,
-                  "a full stream refuses new events; default: deletes the oldest");
+    line.add_flag("--discard-new", discard_new_, "a full stream refuses new events");
+    line.add_flag("--discard-old", discard_old_,
+                  "a full stream deletes the oldest events; default for a new fleet");
   }
   Result<void> check() override {
     KNELL_TRY(server_.check());
@@ -62,6 +68,9 @@ class Init final : public Command {
         return say(EINVAL, fmt::format("--shards takes a number from 1 to {}", kMostShards));
       limits_.shards = static_cast<uint32_t>(*shards);
     }
+    if (discard_new_ && discard_old_)
+      return say(EINVAL, "--discard-new cannot be used with --discard-old");
+    if (discard_new_ || discard_old_) limits_.discard_new = discard_new_;
     return {};
   }
   Result<int> execute() override {
@@ -77,6 +86,7 @@ class Init final : public Command {
   ServerOptions server_;
   StreamLimits limits_;
   std::string age_, bytes_, replicas_, shards_;
+  bool discard_new_ = false, discard_old_ = false;
 };
 
 }  // namespace

@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <knell/knell.hpp>
 
+#include "fleet/event_details.h"
 #include "fleet/subject.h"
 
 namespace knell::fleet {
 namespace {
 
 constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
+constexpr size_t kMostKeyBytes = 64;  // more than any key of knell_match()
 
 // Joins the values of one key: `into` then passes what it passed before, and what `other` passes.
 // False: no set of values can express that, so the key must be removed.
@@ -59,9 +61,14 @@ Result<void> check_predicate(const std::string& key, const std::string& value) {
   return {};
 }
 
-Result<void> check_predicates(const Selector& selector) {
+Result<void> check_predicates(const Selector& selector, uint32_t details) {
   for (const auto& [key, values] : selector.predicates)
-    for (const std::string& value : values) KNELL_TRY(check_predicate(key, value));
+    for (const std::string& value : values) {
+      KNELL_TRY(check_predicate(key, value));
+      if (!has_details(details, details_of(key, value)))
+        return say(EINVAL, fmt::format("{}={} needs more details than the host sends (--details {})",
+                                       key, printable(value), details_name(details)));
+    }
   return {};
 }
 
@@ -77,6 +84,21 @@ std::string selector_json(const Selector& selector) {
   return out + "]}";
 }
 
+Result<void> check_limits(const Selector& selector) {
+  size_t count = 0;
+  for (const auto& [key, values] : selector.predicates)
+    for (const std::string& value : values) {
+      if (++count > kMostPredicates)
+        return say(EINVAL,
+                   fmt::format("{}: more than {} values of predicates", key, kMostPredicates));
+      if (value.size() > kMostTextBytes)
+        return say(EINVAL, fmt::format("{}: a value has {} bytes, and the limit is {}: give "
+                                       "several values, each with a part of the list",
+                                       key, value.size(), kMostTextBytes));
+    }
+  return {};
+}
+
 Result<Selector> parse_selector(const JsonValue& value) {
   const auto invalid = [](std::string_view what) {
     return say(EINVAL, fmt::format("invalid interest: {}", what));
@@ -85,7 +107,7 @@ Result<Selector> parse_selector(const JsonValue& value) {
   selector.owner = value["owner"].text();
   selector.hosts = value["hosts"].text();
   selector.expires_ms =
-      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), INT64_MAX));
+      static_cast<int64_t>(std::min<uint64_t>(value["expires_ms"].count(), kMostExpiresMs));
   if (selector.owner.empty() || selector.owner.size() > kMostTextBytes)
     return invalid("a selector has no owner");
   if (selector.hosts.empty() || selector.hosts.size() > kMostHostBytes)
@@ -95,15 +117,13 @@ Result<Selector> parse_selector(const JsonValue& value) {
   if (events.empty() || events.size() > kMostTextBytes) return invalid("a selector has no events");
   selector.events = events_parse(events, error);
   if (error) return invalid(explain());
-  size_t values = 0;
   for (const JsonValue* pair : value["match"].items()) {
     const std::string key = (*pair)["key"].text();
-    const std::string text = (*pair)["value"].text();
-    if (++values > kMostPredicates) return invalid("a selector has too many predicates");
-    if (key.size() > kMostTextBytes || text.size() > kMostTextBytes)
-      return invalid("a predicate is too long");
-    selector.predicates[key].push_back(text);
+    if (key.size() > kMostKeyBytes) return invalid("a key of a predicate is too long");
+    selector.predicates[key].push_back((*pair)["value"].text());
   }
+  if (const auto checked = check_limits(selector); !checked)
+    return invalid(checked.error().message());
   return selector;
 }
 
@@ -117,7 +137,15 @@ std::string interest_json(const FleetInterest& interest) {
   return out + "]}";
 }
 
+bool fits(const FleetInterest& interest) {
+  FleetInterest longest = interest;
+  longest.revision = UINT64_MAX;
+  return interest.selectors.size() <= kMostSelectors &&
+         interest_json(longest).size() <= kMostInterestBytes;
+}
+
 Result<FleetInterest> parse_interest(const std::string& text) {
+  if (text.empty()) return FleetInterest{};
   const auto root = text.size() <= kMostInterestBytes ? parse_json_object(text) : std::nullopt;
   if (!root) return say(EINVAL, "invalid interest: not a JSON object, or too long");
   FleetInterest interest;
@@ -125,23 +153,33 @@ Result<FleetInterest> parse_interest(const std::string& text) {
   const uint64_t shards = std::max<uint64_t>((*root)["shards"].count(), 1);
   if (shards > kMostShards) return say(EINVAL, "invalid interest: too many shards");
   interest.shards = static_cast<uint32_t>(shards);
-  for (const JsonValue* value : (*root)["selectors"].items()) {
-    if (interest.selectors.size() == kMostSelectors)
-      return say(EINVAL, "invalid interest: too many selectors");
-    KNELL_ASSIGN(auto selector, parse_selector(*value));
-    interest.selectors.push_back(std::move(selector));
+  const auto values = (*root)["selectors"].items();
+  if (values.size() > kMostSelectors) return say(EINVAL, "invalid interest: too many selectors");
+  for (const JsonValue* value : values) {
+    if (auto selector = parse_selector(*value))
+      interest.selectors.push_back(*std::move(selector));
+    else
+      interest.invalid.push_back(
+          {(*value)["owner"].text().substr(0, kMostTextBytes), selector.error().message()});
   }
   return interest;
 }
 
 Result<void> put_selector(FleetInterest& interest, Selector selector, int64_t now_ms) {
+  KNELL_TRY(check_limits(selector));
   remove_selector(interest, selector.owner, now_ms);
-  if (interest.selectors.size() == kMostSelectors) remove_ended(interest, now_ms);
-  if (interest.selectors.size() == kMostSelectors)
-    return say(E2BIG, fmt::format("{} readers request events of this fleet, which is the maximum",
-                                  kMostSelectors));
   interest.selectors.push_back(std::move(selector));
-  return {};
+  if (!fits(interest)) {
+    Selector own = std::move(interest.selectors.back());
+    interest.selectors.pop_back();
+    remove_ended(interest, now_ms);
+    interest.selectors.push_back(std::move(own));
+  }
+  if (fits(interest)) return {};
+  interest.selectors.pop_back();
+  return say(E2BIG, fmt::format("no room for the request beside those of {} readers: the maximum "
+                                "of a fleet is {} readers and {} bytes",
+                                interest.selectors.size(), kMostSelectors, kMostInterestBytes));
 }
 
 void remove_selector(FleetInterest& interest, const std::string& owner, int64_t now_ms) {
@@ -160,12 +198,13 @@ uint32_t permitted(uint32_t events, uint32_t allowed) {
 }
 
 Wanted wanted_of(const FleetInterest& interest, const std::string& host, int64_t now_ms,
-                 uint32_t allowed, std::vector<RefusedSelector>* refused) {
+                 uint32_t allowed, std::vector<RefusedSelector>* refused, uint32_t details) {
   Wanted wanted;
   bool first = true;
+  if (refused) refused->insert(refused->end(), interest.invalid.begin(), interest.invalid.end());
   for (const Selector& selector : interest.selectors) {
     if (selector.expires_ms <= now_ms || !host_matches(selector.hosts, host)) continue;
-    if (const auto checked = check_predicates(selector); !checked) {
+    if (const auto checked = check_predicates(selector, details); !checked) {
       if (refused) refused->push_back({selector.owner, checked.error().message()});
       continue;
     }

@@ -25,6 +25,7 @@ constexpr std::array kTexts{
     std::pair("state", &Presence::state),
     std::pair("asked", &Presence::asked),
     std::pair("predicates", &Presence::predicates),
+    std::pair("refused", &Presence::refused),
     std::pair("stream", &Presence::stream),
 };
 constexpr std::array kCounts{
@@ -65,6 +66,14 @@ Result<Presence> parse_presence(const std::string& text) {
   if (presence.interval_ms < 1 || presence.interval_ms > 86'400'000)
     return say(EINVAL, "invalid presence: the interval is not between 1 ms and a day");
   return presence;
+}
+
+std::string refusal_of(const Presence& presence, const std::string& owner) {
+  const std::string lines = "\n" + presence.refused, begin = "\n" + owner + ": ";
+  const size_t at = lines.find(begin);
+  if (at == lines.npos) return "";
+  const size_t reason = at + begin.size();
+  return lines.substr(reason, lines.find('\n', reason) - reason);
 }
 
 bool is_silent(const Presence& presence, std::chrono::milliseconds age) {

@@ -20,6 +20,7 @@ struct Presence {
   std::string state;             // "ok", or a description of the problem
   std::string asked;             // names of the events that are requested and sent; "": nothing
   std::string predicates;        // "unit=cron ended=oom"; "": none
+  std::string refused;           // ignored selectors: OWNER: REASON, one a line; "": none
   std::string stream;            // the id of its EventStream
   uint64_t sent = 0, acked = 0;  // seq
   uint64_t events = 0;           // sent by this run
@@ -37,6 +38,9 @@ struct Presence {
 std::string presence_json(const Presence& presence);
 // Errors: EINVAL.
 Result<Presence> parse_presence(const std::string& text);
+
+// Why the host ignores the selector of `owner`; "": it does not.
+std::string refusal_of(const Presence& presence, const std::string& owner);
 
 // Whether a host whose last message is `age` old is silent: it missed two and a half intervals.
 bool is_silent(const Presence& presence, std::chrono::milliseconds age);

@@ -16,6 +16,7 @@ TEST(FleetPresence, IsWrittenAndRead) {
                           "a \"state\"",
                           "nonzero-exit",
                           "unit=cron",
+                          "me: no\nyou: never\n",
                           "j",
                           50,
                           40,
@@ -38,6 +39,15 @@ TEST(FleetPresence, RefusesWhatIsInvalid) {
   EXPECT_FALSE(parse_presence(R"({"host":"a","interval_ms":0})"));
   EXPECT_FALSE(parse_presence(std::string(20'000, ' ') + R"({"host":"a","interval_ms":5})"));
   EXPECT_TRUE(parse_presence(R"({"host":"a","interval_ms":5})"));
+}
+
+TEST(FleetPresence, HasTheRefusalOfAnOwner) {
+  Presence presence;
+  EXPECT_EQ(refusal_of(presence, "me"), "");
+  presence.refused = "notme: a\nme: b: c\nother: d\n";
+  EXPECT_EQ(refusal_of(presence, "notme"), "a");
+  EXPECT_EQ(refusal_of(presence, "me"), "b: c");
+  EXPECT_EQ(refusal_of(presence, "othe"), "");
 }
 
 TEST(FleetPresence, SilentAfterTwoAndAHalfIntervals) {

@@ -12,6 +12,8 @@ std::string event_key(const JsonValue& event) {
   const std::string type = event["type"].text();
   std::string key = fmt::format("{} {} ", event["host"].text(), type);
   if (type == "exit" && event["id"].is_string()) return key + event["id"].text();
+  // knelld sends an unacknowledged lost event again with a new time and number.
+  if (type == "lost" && event["cursor"].is_string()) return key + event["cursor"].text();
   if (type == "fork" && event["child_id"].is_string()) return key + event["child_id"].text();
   key +=
       fmt::format("{} {} {}", event["id"].text(), event["tid"].count(), event["mono_ns"].count());

@@ -45,6 +45,22 @@ TEST(FleetRepeats, ForksAreOfTheChild) {
   EXPECT_NE(key(first), key(second));
 }
 
+// A forwarder that was restarted gets an unacknowledged lost event again, with a new seq; the lost
+// event of a durable listener gets a new timestamp too.
+TEST(FleetRepeats, LostEventsAreOfTheCursor) {
+  const std::string cursor = "j1:7", later = "j1:9";
+  knell_event first = event_for_test(KNELL_EVENT_LOST);
+  first.cursor = {cursor.data(), cursor.size()};
+  knell_event again = first;
+  again.seq += 5;
+  again.mono_ns += 1;
+  EXPECT_EQ(key(first), key(again));
+  again.cursor = {later.data(), later.size()};
+  EXPECT_NE(key(first), key(again));
+  first.cursor = again.cursor = {};  // no journal
+  EXPECT_NE(key(first), key(again));
+}
+
 TEST(FleetRepeats, ExitsWithoutAnIdDifferByTime) {
   knell_event first = exit_for_test(7);
   first.id = {};

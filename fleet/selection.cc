@@ -58,6 +58,9 @@ Result<Selector> Selection::selector() const {
         return say(EINVAL, checked.error().message());
       selector.predicates[kFlags[i].key].push_back(value);
     }
+  // Each key is the name of its option.
+  if (const auto checked = check_limits(selector); !checked)
+    return say(EINVAL, "--" + checked.error().message());
   return selector;
 }
 

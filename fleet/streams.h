@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,20 +12,23 @@
 
 namespace knell::fleet {
 
+// The limits of the streams of events. Existing streams keep the limits that are not set. A new
+// shard gets those of the first shard, so that the total of bytes grows; without an existing stream
+// the defaults are 7 days, 10 GiB, one copy, and deletion of the oldest events.
 struct StreamLimits {
-  std::chrono::nanoseconds age = std::chrono::hours(24 * 7);  // of events
-  int64_t bytes = int64_t{10} << 30;
-  int replicas = 1;
-  bool discard_new = false;  // a full stream refuses new events, instead of deleting the oldest
-  uint32_t shards = 0;  // number of streams, which share `bytes`; 0: keep the existing number, or 1
+  std::optional<std::chrono::nanoseconds> age = {};  // of events
+  std::optional<int64_t> bytes = {};                 // of all shards, which have equal parts
+  std::optional<int> replicas = {};                  // also of the stream of hosts and of the bucket
+  std::optional<bool> discard_new = {};  // a full stream refuses new events, else deletes the oldest
+  uint32_t shards = 0;              // number of streams; 0: keep the existing number, or 1
 };
 
 // How many shards exist. Errors: EACCES; ETIMEDOUT; ENOTSUP: a server without JetStream.
 Result<uint32_t> count_shards(Connection& connection);
 
 // Creates the streams and the bucket of a fleet, or changes those that exist. Returns one line
-// about each. Errors: EINVAL: the server refuses the limits, or more shards exist already; EACCES;
-// ETIMEDOUT.
+// about each. Errors: EINVAL: the server refuses the limits, more shards exist already, or `bytes`
+// for more shards than before would delete events; EACCES; ETIMEDOUT.
 Result<std::vector<std::string>> create_streams(Connection& connection, const StreamLimits& limits);
 
 }  // namespace knell::fleet

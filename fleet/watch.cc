@@ -34,11 +34,15 @@ using std::chrono::nanoseconds;
 constexpr milliseconds kLease(60'000), kRenewal(20'000), kRenewalRetry(2'000);
 constexpr milliseconds kPoll(200);        // how late Ctrl-C may be noticed
 constexpr milliseconds kHostCheck(5000);  // how late a silent host may be noticed
+// Some milliseconds of work; with kPoll enough for the presences of 100,000 hosts.
+constexpr int kPresencesATurn = 1024;
+constexpr milliseconds kRefusalInterval(60'000);  // of messages about refusals, which may differ
 constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
 
 // Whether a repeated request would fail again.
 bool is_final(const Error& error) {
-  return error.code == ENOENT || error.code == EACCES || error.code == E2BIG;
+  return error.code == ENOENT || error.code == EACCES || error.code == E2BIG ||
+         error.code == EBADMSG;
 }
 
 int64_t now_ms() { return system_clock().realtime_ns() / 1'000'000; }
@@ -68,7 +72,10 @@ class Watch final : public Command {
  private:
   Result<void> ask();
   void withdraw();
+  bool open_hosts();
+  bool read_presences();
   void check_hosts();
+  void report_refusal();
   // Returns false if standard output is closed, or this process has to stop.
   bool show(const Message& message);
   bool write_out();
@@ -83,8 +90,10 @@ class Watch final : public Command {
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<EventFilter> filter_;
+  std::optional<HostsReader> hosts_;
   Repeats repeats_{kRepeats};
   std::map<std::string, std::string> trouble_;  // host -> the last message about it
+  std::optional<uint64_t> refusal_ns_;          // when the last refusal was reported
   std::string out_;
   int write_error_ = 0;
 };
@@ -131,13 +140,27 @@ void Watch::withdraw() {
   (void)connection_->flush(milliseconds(1000));
 }
 
+bool Watch::open_hosts() {
+  if (auto opened = HostsReader::create(*connection_)) hosts_ = *std::move(opened);
+  return hosts_.has_value();
+}
+
+// Reads the presences that have arrived, without waiting, and so few at a time that events are shown
+// meanwhile. Returns whether all were read.
+bool Watch::read_presences() {
+  if (!hosts_ || !connection_->connected()) return false;
+  for (int i = 0; i < kPresencesATurn; ++i)
+    if (!hosts_->next(milliseconds(0))) return hosts_->at_end();
+  return false;
+}
+
 void Watch::check_hosts() {
-  const auto hosts = read_hosts(*connection_);
-  if (!hosts) return;
-  for (const auto& [name, host] : *hosts) {
+  for (const auto& [name, host] : hosts_->hosts()) {
     if (!host_matches(selector_.hosts, name)) continue;
     const bool silent = host.is_silent();
-    const std::string said = silent ? "silent" : printable(host.presence.state);
+    std::string said = silent ? "silent" : printable(host.presence.state);
+    if (const std::string why = refusal_of(host.presence, selector_.owner); !silent && !why.empty())
+      said = "sends no events for this request: " + printable(why);
     std::string& before = trouble_.try_emplace(name, "ok").first->second;
     if (said == before) continue;
     message(fmt::format("{}: {}", name,
@@ -146,6 +169,20 @@ void Watch::check_hosts() {
                                        : said));
     before = said;
   }
+}
+
+// A refusal may have no other effect than missing events.
+void Watch::report_refusal() {
+  const std::string refused = connection_->refusal();
+  const uint64_t now = system_clock().monotonic_ns();
+  if (refused.empty() ||
+      (refusal_ns_ && now - *refusal_ns_ < static_cast<uint64_t>(
+                                               nanoseconds(kRefusalInterval).count())))
+    return;
+  refusal_ns_ = now;
+  message(fmt::format("the server refuses, so events may be missing: {} (docs/fleet.md has the "
+                      "permissions of a reader)",
+                      refused));
 }
 
 bool Watch::write_out() {
@@ -214,6 +251,8 @@ Result<int> Watch::execute() {
     if (connection_->connected() &&
         (after(asked, renewal) || connection_->connects() != connects)) {
       asked = system_clock().monotonic_ns();
+      // The presences of the time after a reconnect are still to come.
+      if (connection_->connects() != connects) checked = asked;
       connects = connection_->connects();
       const auto again = ask();
       if (!again) message(again.error().message());
@@ -221,9 +260,11 @@ Result<int> Watch::execute() {
       if (!again) continue;
       if (const auto added = reader->add_new_shards(); !added) message(added.error().message());
     }
+    report_refusal();
+    const bool has_presences = read_presences();
     if (after(checked, kHostCheck)) {
-      checked = system_clock().monotonic_ns();
-      check_hosts();
+      if (hosts_ ? has_presences : !open_hosts()) checked = system_clock().monotonic_ns();
+      if (has_presences) check_hosts();
     }
     if (const auto next = reader->next(kPoll)) going = show(*next);
   }

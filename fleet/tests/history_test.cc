@@ -24,6 +24,7 @@
 #include "fleet/history_reader.h"
 #include "fleet/interest_store.h"
 #include "fleet/past_for_test.h"
+#include "fleet/stream_reader.h"
 #include "fleet/streams.h"
 #include "fleet/subject.h"
 #include "fleet/tests/nats_server.h"
@@ -229,36 +230,70 @@ constexpr const char* kSeedOfA = "SUABRBPIOSU6GKBZ6HW4JYIMYO5SZX4IBQNP7DGIREJJBK
 constexpr const char* kKeyOfReader = "UDAH6PY3B7YMBG6SJQWDU5W4VCFP5RYD22X6JGDP5EBPCRNGY33GHEJ6";
 constexpr const char* kSeedOfReader = "SUAOIKXAS4EYPCBXDELOFX5S743YT6TLYDTOCOH2EWRIYODWADJQHUD5BU";
 
-TEST_F(FleetHistory, AHostAnswersForItselfOnly) {
-  NatsServer server(std::string("authorization { users: [\n  {nkey: ") + kKeyOfReader +
-                    R"(, permissions: {
-    publish: ["$JS.API.>", "knell.ctl.all", "$KV.knell_interest._all", "knell.rq.*"]
+std::string users() {
+  return std::string("authorization { users: [\n  {nkey: ") + kKeyOfReader +
+         R"(, permissions: {
+    publish: ["$JS.API.>", "$JS.FC.>", "knell.ctl.all", "$KV.knell_interest._all", "knell.rq.*"]
     subscribe: ["_INBOX.>", "knell.rp.>"]
   }}
-  {nkey: )" + kKeyOfA +
-                    R"(, permissions: {
+  {nkey: )" +
+         kKeyOfA +
+         R"(, permissions: {
     publish: ["knell.ev.*.a.>", "knell.hb.a", "knell.rp.a.*",
               "$JS.API.STREAM.MSG.GET.KV_knell_interest"]
     subscribe: ["knell.ctl.all", "knell.hb.a", "knell.rq.a", "_INBOX_a.>"]
   }}
 ]}
-)");
-  const auto with = [&](const char* key, const char* seed) {
-    const std::string file = server.folder() + "/" + key;
-    std::ofstream(file) << seed << "\n";
-    return [=](ConnectOptions& to) {
-      to.nkey = key;
-      to.nkey_seed = file;
-    };
+)";
+}
+
+More with(const NatsServer& server, const char* key, const char* seed) {
+  const std::string file = server.folder() + "/" + key;
+  std::ofstream(file) << seed << "\n";
+  return [=](ConnectOptions& to) {
+    to.nkey = key;
+    to.nkey_seed = file;
   };
-  const auto as_a = with(kKeyOfA, kSeedOfA);
+}
+
+// The server stops to send some MiB of messages if the reader may not answer its flow control.
+TEST_F(FleetHistory, AReaderReadsMoreThanTheWindowOfTheServer) {
+  constexpr int kMessages = 256;
+  const NatsServer server(users());
+  const auto reader = connect(server.url(), with(server, kKeyOfReader, kSeedOfReader));
+  ASSERT_TRUE(create_streams(*reader, {}));
+  const auto host = connect(server.url(), [&](ConnectOptions& to) {
+    with(server, kKeyOfA, kSeedOfA)(to);
+    to.inbox = "_INBOX_a";
+  });
+  const std::string data(64 << 10, 'x');
+  for (int i = 0; i < kMessages; ++i)
+    ASSERT_EQ(host->publish("knell.ev.0.a.exit.nz", std::to_string(i), {}, data, 60s).outcome,
+              Published::Outcome::kStored);
+  const auto stream = StreamReader::create(*reader, kEventStream, kEventSubjects,
+                                           StreamReader::From::kOldest);
+  ASSERT_TRUE(stream) << stream.error().message();
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  int read = 0;
+  std::string refused;
+  while (read < kMessages && refused.empty() && std::chrono::steady_clock::now() < deadline) {
+    if ((*stream)->next(100ms)) ++read;
+    refused = reader->refusal();
+  }
+  EXPECT_EQ(refused, "");
+  EXPECT_EQ(read, kMessages);
+}
+
+TEST_F(FleetHistory, AHostAnswersForItselfOnly) {
+  const NatsServer server(users());
+  const auto as_a = with(server, kKeyOfA, kSeedOfA);
   HostWithPast a(server.url(), "a", 10, 0, as_a);
   // The credentials of a permit neither to receive the requests to b nor to answer them.
   HostWithPast b(server.url(), "b", 10, 0, [&](ConnectOptions& to) {
     as_a(to);
     to.inbox = "_INBOX_a";
   });
-  const auto connection = connect(server.url(), with(kKeyOfReader, kSeedOfReader));
+  const auto connection = connect(server.url(), with(server, kKeyOfReader, kSeedOfReader));
   ASSERT_TRUE(create_streams(*connection, {}));
   HistoryReader reader(*connection, system_clock(), {{"a", false}, {"b", false}}, everything(), 2s);
   ASSERT_TRUE(reader.start());

@@ -3,6 +3,7 @@
 // The forwarder and its readers against a real nats-server.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <nats/nats.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <sstream>
 #include <thread>
 
 #include "base/clock.h"
@@ -120,6 +122,7 @@ class WatchProgram {
     if (pid_ == 0) {
       const int out = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       ::dup2(out, 1);
+      ::dup2(::open((file_ + ".err").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), 2);
       ::execv(KNELL_BIN "/knell-fleet", arguments.data());
       ::_exit(127);
     }
@@ -139,6 +142,12 @@ class WatchProgram {
     for (std::string line; std::getline(lines, line) && !lines.eof();)
       if (const auto event = parse_json_object(line)) add_pid(pids, *event);
     return pids;
+  }
+  // Whether standard error has this text.
+  bool said(const std::string& text) const {
+    std::ostringstream all;
+    all << std::ifstream(file_ + ".err").rdbuf();
+    return all.str().contains(text);
   }
   int status = -1;
 
@@ -313,6 +322,41 @@ TEST_F(FleetServer, ReadersChangeTheInterestAtTheSameTime) {
   EXPECT_EQ(stored_interest(*a)->selectors.size(), 2u);
 }
 
+// A value that this version cannot read stays as it is: it may have the selectors of all readers.
+TEST_F(FleetServer, AnInvalidInterestIsNotReplaced) {
+  const NatsServer server;
+  init(server.url(), {.shards = 3});
+  const auto connection = connect(server.url());
+  const uint64_t revision = stored_interest(*connection)->revision;
+  const std::string invalid = R"({"shards":1000,"selectors":[]})";
+  ASSERT_TRUE(connection->replace_last(kInterestSubject, revision, invalid));
+  const auto asked = ask(*connection, "me", KNELL_EVENT_EXIT);
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, EBADMSG);
+  EXPECT_TRUE(asked.error().message().contains(kInterestBucket)) << asked.error().message();
+  EXPECT_EQ((*connection->last_message(kInterestStream, kInterestSubject))->data, invalid);
+
+  // The repair that the message names; a deleted key has an empty last message.
+  ASSERT_TRUE(connection->replace_last(kInterestSubject, revision + 1, ""));
+  init(server.url());
+  EXPECT_EQ(stored_interest(*connection)->shards, 3U);
+  EXPECT_TRUE(ask(*connection, "me", KNELL_EVENT_EXIT));
+}
+
+TEST_F(FleetServer, AnInterestAboveTheLimitsIsNotStored) {
+  const NatsServer server;
+  init(server.url());
+  const auto connection = connect(server.url());
+  ASSERT_TRUE(ask(*connection, "first", KNELL_EVENT_EXIT));
+  const auto changed = change_interest(*connection, [](FleetInterest& interest) -> Result<void> {
+    interest.selectors.resize(kMostSelectors + 1, interest.selectors[0]);
+    return {};
+  });
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, E2BIG);
+  EXPECT_EQ(stored_interest(*connection)->selectors.size(), 1U);
+}
+
 // The server is killed while events are sent. All events that were sent must be stored, in order,
 // and `knell-fleet watch` must show each event once.
 TEST_F(FleetServer, IsKilledManyTimes) {
@@ -459,6 +503,63 @@ TEST_F(FleetServer, WithoutStreams) {
   ASSERT_TRUE(host.run_until([&] { return host.logged("run knell fleet init"); }));
 }
 
+struct StreamSeen {
+  int64_t age_ns, bytes, replicas;
+  bool discard_new;
+  bool operator==(const StreamSeen&) const = default;
+};
+
+StreamSeen seen_of(Connection& connection, const std::string& name) {
+  jsStreamInfo* info = nullptr;
+  EXPECT_EQ(js_GetStreamInfo(&info, connection.jetstream(), name.c_str(), nullptr, nullptr),
+            NATS_OK)
+      << name;
+  if (info == nullptr) return {};
+  const StreamSeen seen{info->Config->MaxAge, info->Config->MaxBytes, info->Config->Replicas,
+                        info->Config->Discard == js_DiscardNew};
+  jsStreamInfo_Destroy(info);
+  return seen;
+}
+
+// Limits that are not typed are those of the existing streams, so that no stored event is deleted.
+TEST_F(FleetServer, InitKeepsTheLimitsThatAreNotTyped) {
+  const NatsServer server;
+  const auto connection = connect(server.url());
+  constexpr int64_t kBytes = 300 << 20;
+  const StreamSeen first{std::chrono::nanoseconds(24h * 30).count(), kBytes, 1, true};
+  init(server.url(), {.age = 24h * 30, .bytes = kBytes, .discard_new = true});
+  ASSERT_EQ(seen_of(*connection, event_stream(0)), first);
+  init(server.url(), {.shards = 3});
+  for (uint32_t shard = 0; shard < 3; ++shard)
+    EXPECT_EQ(seen_of(*connection, event_stream(shard)), first) << shard;
+  init(server.url());
+  EXPECT_EQ(seen_of(*connection, event_stream(0)), first);
+
+  init(server.url(), {.age = 1h});
+  EXPECT_EQ(seen_of(*connection, event_stream(2)),
+            (StreamSeen{std::chrono::nanoseconds(1h).count(), kBytes, 1, true}));
+  init(server.url(), {.bytes = 3000, .discard_new = false});
+  EXPECT_EQ(seen_of(*connection, event_stream(1)),
+            (StreamSeen{std::chrono::nanoseconds(1h).count(), 1000, 1, false}));
+  EXPECT_GT(seen_of(*connection, kHostStream).bytes, 1000);
+}
+
+TEST_F(FleetServer, InitDeletesNoEventsWhenShardsAreAdded) {
+  const NatsServer server;
+  init(server.url(), {.bytes = 200'000});
+  Host host(server.url());
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXIT));
+  host.stream.produce(200);
+  ASSERT_TRUE(host.run_until([&] { return host.forwarder->presence().events == 200; }));
+  const auto refused = create_streams(*reader, {.bytes = 20'000, .shards = 2});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EINVAL);
+  EXPECT_TRUE(refused.error().message().contains("--bytes")) << refused.error().message();
+  init(server.url(), {.shards = 2});
+  EXPECT_EQ(stored_pids(server.url()), numbers_to(200));
+}
+
 TEST_F(FleetServer, IsFull) {
   NatsServer server;
   StreamLimits limits;
@@ -481,6 +582,76 @@ TEST_F(FleetServer, IsFull) {
   EXPECT_EQ(stored_pids(server.url()), numbers_to(200));
 }
 
+// While the outbox has no room, the forwarder waits for its next attempt to send.
+TEST_F(FleetServer, AFullOutboxDoesNotSpin) {
+  NatsServer server;
+  StreamLimits limits;
+  limits.bytes = 20'000;
+  limits.discard_new = true;
+  init(server.url(), limits);
+  ForwarderOptions options = forwarder_options("h1");
+  options.batch.events = 7;  // a read of 20 events leaves some in the open batch
+  options.outbox.bytes = 20'000;
+  Host host(server.url(), options);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(2000);
+  ASSERT_TRUE(host.run_until([&] {
+    return host.logged("the stream of events is full") && !host.forwarder->reads_events();
+  }));
+  const uint64_t begin = system_clock().monotonic_ns();
+  const auto after_the_age_of_a_batch = [&] {
+    return system_clock().monotonic_ns() - begin > 100'000'000;
+  };
+  ASSERT_TRUE(host.run_until(after_the_age_of_a_batch));
+  const auto deadline = std::chrono::steady_clock::now() + 5s;
+  EXPECT_TRUE(host.run_until([&] {
+    return host.forwarder->timeout() > 0ms || std::chrono::steady_clock::now() > deadline;
+  }));
+  EXPECT_GT(host.forwarder->timeout(), 0ms);
+}
+
+TEST_F(FleetServer, AHostReportsTheSelectorsThatItRefuses) {
+  NatsServer server;
+  init(server.url());
+  ForwarderOptions options = forwarder_options("h1");
+  options.details = KNELL_DETAILS_STATUS;
+  Host host(server.url(), options);
+  WatchProgram watch(server.url(), server.folder(), {"-u", "cron"});
+  const auto reader = connect(server.url());
+  ASSERT_TRUE(host.run_until([&] {
+    const auto hosts = read_hosts(*reader);
+    return hosts->contains("h1") && hosts->at("h1").presence.refused.contains("unit=cron");
+  }));
+  EXPECT_EQ(host.stream.wanted(), Wanted{});
+  ASSERT_TRUE(host.run_until([&] { return watch.said("h1: sends no events for this request"); }));
+}
+
+TEST_F(FleetServer, AReaderOfHostsFollowsTheirPresence) {
+  NatsServer server;
+  init(server.url());
+  const auto reader = connect(server.url());
+  Host first(server.url());
+  ASSERT_TRUE(first.run_until([&] { return read_hosts(*reader)->contains("h1"); }));
+  auto hosts = HostsReader::create(*reader);
+  ASSERT_TRUE(hosts) << hosts.error().message();
+  const auto follow = [&](Host& host, const std::function<bool()>& done) {
+    return host.run_until([&] {
+      while (hosts->next(0ms)) continue;
+      return hosts->at_end() && done();
+    });
+  };
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().contains("h1"); }));
+  // A change of a host, a host that is new, and a restart of the server.
+  ASSERT_TRUE(ask(*reader, "me", KNELL_EVENT_EXEC));
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().at("h1").presence.asked == "exec"; }));
+  Host second(server.url(), forwarder_options("h2"));
+  ASSERT_TRUE(follow(second, [&] { return hosts->hosts().contains("h2"); }));
+  server.kill(SIGKILL);
+  server.start();
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_FORK));
+  ASSERT_TRUE(follow(first, [&] { return hosts->hosts().at("h1").presence.asked == "fork"; }));
+}
+
 TEST_F(FleetServer, TwoForwardersOfOneName) {
   NatsServer server;
   init(server.url());
@@ -490,6 +661,34 @@ TEST_F(FleetServer, TwoForwardersOfOneName) {
     return first.logged("another forwarder calls itself h1 too") &&
            second.logged("another forwarder calls itself h1 too");
   }));
+}
+
+// The rate is lower than the number of events in a batch.
+TEST_F(FleetServer, ALowRateLimitsTheEvents) {
+  constexpr uint64_t kRate = 10, kBatch = 64, kBurst = 10 * kRate;
+  NatsServer server;
+  init(server.url());
+  FakeClock clock;
+  clock.epoch_ns = system_clock().realtime_ns();
+  ForwarderOptions options = forwarder_options("h1");
+  options.events_per_second = kRate;
+  options.batch.events = kBatch;
+  Host host(server.url(), options, {}, clock);
+  ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
+  host.stream.produce(1000);
+  const auto sent = [&] { return host.forwarder->presence().events; };
+  const auto step = [&](int times) {
+    return host.run_until([&] { return times-- == 0; });
+  };
+  ASSERT_TRUE(host.run_until([&] { return sent() >= kBatch; }));
+  ASSERT_TRUE(step(20));
+  EXPECT_LT(sent(), kBurst + kBatch);
+  for (uint64_t second = 1; second <= 30; ++second) {
+    clock.now_ns += 1'000'000'000;
+    ASSERT_TRUE(step(3));
+    EXPECT_LT(sent(), kBurst + second * kRate + kBatch) << second;
+  }
+  EXPECT_GE(sent(), kBurst + 30 * kRate - kBatch);
 }
 
 // The credentials of a host permit only the subjects of this host.
@@ -562,6 +761,37 @@ TEST_F(FleetServer, AHostPublishesItsOwnEventsOnly) {
   const auto none = Connection::create(nobody);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, EACCES);
+}
+
+// Without the permission of flow control the server stops to send, and only its refusal reports
+// that.
+TEST_F(FleetServer, WatchReportsWhatTheServerRefuses) {
+  NatsServer server(std::string("authorization { users: [\n  {user: admin, password: a}\n") +
+                    R"(  {user: reader, password: r, permissions: {
+    publish: ["$JS.API.>", "knell.ctl.all", "$KV.knell_interest._all"]
+    subscribe: ["_INBOX.>"]
+  }}
+]}
+)");
+  const std::string address = server.url().substr(server.url().rfind('/') + 1);
+  const auto admin = connect("nats://admin:a@" + address);
+  ASSERT_TRUE(create_streams(*admin, {}));
+  WatchProgram watch("nats://reader:r@" + address, server.folder());
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (stored_interest(*admin)->selectors.empty()) {
+    ASSERT_FALSE(watch.ended());
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    (void)::poll(nullptr, 0, 10);
+  }
+  const std::string data(64 << 10, 'x');
+  for (int i = 0; i < 256; ++i)
+    ASSERT_EQ(admin->publish("knell.ev.0.h1.exit.nz", std::to_string(i), {}, data, 60s).outcome,
+              Published::Outcome::kStored);
+  while (!watch.said("$JS.FC.")) {
+    ASSERT_FALSE(watch.ended());
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    (void)::poll(nullptr, 0, 10);
+  }
 }
 
 // The server requires a certificate of each client. The authority of the test has signed only the

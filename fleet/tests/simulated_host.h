@@ -83,7 +83,8 @@ inline ForwarderOptions forwarder_options(const std::string& host) {
 // A forwarder with its connection, driven by the thread of the test.
 struct Host {
   explicit Host(const std::string& url, ForwarderOptions options = forwarder_options("h1"),
-                const std::function<void(ConnectOptions&)>& more = {}) {
+                const std::function<void(ConnectOptions&)>& more = {},
+                Clock& clock = system_clock()) {
     ConnectOptions to;
     to.servers = url;
     to.retry = true;
@@ -96,7 +97,7 @@ struct Host {
     }
     connection = *std::move(created);
     forwarder =
-        std::make_unique<Forwarder>(options, stream, *connection, system_clock(),
+        std::make_unique<Forwarder>(options, stream, *connection, clock,
                                     [this](const std::string& text) { log.push_back(text); });
     EXPECT_TRUE(forwarder->start());
   }

@@ -213,6 +213,12 @@ Outcome<Watching::Loop> Watching::finish() {
     if (loop != Loop::kContinue) return loop;
     if (hook_ != nullptr && hook_->full()) break;
   }
+  // A durable listener gets the later events the next time.
+  if (const auto missed = plan_.durable.empty() ? loss_at_end(listener_) : std::nullopt) {
+    take(*missed);
+    KNELL_ASSIGN(const bool there, view_->commit());
+    if (!there) return Loop::kReaderGone;
+  }
   if (plan_.show) view_->finish(out_.buffer());
   return write();
 }
@@ -243,6 +249,10 @@ std::optional<knell_event> loss_at_end(const Listener& listener) {
   knell_event lost{};
   lost.size = sizeof lost;
   lost.type = KNELL_EVENT_LOST;
+  lost.seq = listener.stats().shown + 1;
+  lost.mono_ns = lost.lost_until_ns = system_clock().monotonic_ns();
+  lost.time_ns = lost.lost_until_time_ns = system_clock().realtime_ns();
+  lost.lost_types = KNELL_EVENT_ALL & ~KNELL_EVENT_NONZERO_EXIT;
   return lost;
 }
 
@@ -305,13 +315,10 @@ Outcome<int> Watching::run() {
     KNELL_ASSIGN(loop, finish());
   }
   finish_hook();
-  if (!plan_.durable.empty()) {
-    if (loop != Loop::kReaderGone && !read_failure_ && listener_.flush_acks())
-      message("knell: the last events may be delivered again: {}\n",
-              printable(std::string_view(knell_explain())));
-  } else if (const auto missed = loss_at_end(listener_)) {
-    summary_.count(*missed);
-  }
+  if (!plan_.durable.empty() && loop != Loop::kReaderGone && !read_failure_ &&
+      listener_.flush_acks())
+    message("knell: the last events may be delivered again: {}\n",
+            printable(std::string_view(knell_explain())));
   if (loop != Loop::kReaderGone) print_summary();
   if (read_failure_) return std::unexpected(*read_failure_);
   return kDone;

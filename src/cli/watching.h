@@ -43,8 +43,8 @@ struct WatchPlan {
 };
 
 // If the daemon went away and has not come back, prints that and returns a lost event without a
-// count, as the listener would have reported it later. For a caller that is about to report the
-// losses.
+// count, until now, as the listener would have reported it later. For a caller that is about to
+// end.
 std::optional<knell_event> loss_at_end(const Listener& listener);
 
 // The flags that say when a stream of events ends.

@@ -253,3 +253,20 @@ NEEDS connector root
 SETUP (while :; do sh -c 'exit 3'; done) & knell record -e nonzero-exit --exit-code 3 --under $! -n 1 r.knell; (echo first; cat r.knell) >behind
 RUN setpriv --reuid 65534 --regid 65534 --clear-groups knell watch --read - -o json <r.knell | jq -r .exit_code; (read -r first; knell watch --read - -o json) <behind | jq -r .exit_code
 EXPECT \A3\n3\n\Z
+
+NAME knelld is stopped: the recording ends with the loss
+NEEDS root
+SETUP cat > script <<'END'
+ export KNELL_SOCKET=$PWD/k.sock
+ knelld 2>log & daemon=$!
+ until knell status >up 2>&1; do sleep 0.02; done
+ knell record -e exit --via daemon --under $$ r.knell 2>err & k=$!
+ until_listens err
+ sh -c 'exit 3'
+ until_recorded r.knell '"exit_code":3'
+ kill $daemon; wait $daemon
+ kill -INT $k; wait $k; echo status $?
+ END
+RUN bash script; cat err >&2; knell watch --read r.knell -o json | tail -1 | jq -c '[.type, .count, (.time > "2"), (.mono_ns > 0)]'
+EXPECT \Astatus 0\n\["lost",null,true,true\]\n\Z
+EXPECT_ERR ^ \d+ events? recorded, \d[^\n]*, an unknown number lost$

@@ -324,3 +324,44 @@ NAME --exec does not change the signals of failing writes for the command
 RUN (while :; do sh -c 'exit 3'; sleep 0.05; done) & knell watch -e nonzero-exit -n 1 --exec grep SigIgn /proc/self/status
 # Bits 12 and 24: SIGPIPE and SIGXFSZ.
 EXPECT ^SigIgn:\s[0-9a-f]{9}[02468ace][0-9a-f]{2}[02468ace][0-9a-f]{3}$
+
+NAME knelld is stopped: the last line of each format is the loss
+NEEDS root
+SETUP cat > script <<'END'
+ export KNELL_SOCKET=$PWD/k.sock
+ knelld 2>log & daemon=$!
+ until knell status >up 2>&1; do sleep 0.02; done
+ knell watch -e exit --via daemon --under $$ >table 2>err & table=$!
+ until_listens err
+ knell watch -e exit --via daemon --under $$ -o json >json 2>/dev/null & json=$!
+ knell watch -e exit --via daemon --under $$ -o csv=type,ended >csv 2>/dev/null & csv=$!
+ knell watch -e exit --via daemon --under $$ --by comm -o json --interval 20ms >by 2>/dev/null & by=$!
+ until [[ -s json && -s by ]] && (( $(wc -l <csv) > 1 )); do (exit 3); done
+ kill $daemon; wait $daemon
+ kill -INT $table $json $csv $by; wait $table $json $csv $by
+ for f in json csv by table; do tail -1 $f; done
+ END
+RUN bash script
+EXPECT \A\{"type":"lost","seq":\d+,"time":"2[^"]+","mono_ns":[1-9]\d+,.*"count":null,"exact":false,[^\n]*"until":"2[^\n]*\nlost,[^\n]*\n\{"time":"2[^"]+","final":true,"lost":null,"exact":true\}\n\d\d:[^\n]* lost
+
+NAME knelld is stopped: the command gets the loss
+NEEDS root
+SETUP printf '#!/bin/sh\necho $KNELL_TYPE\n' >hook
+SETUP chmod +x hook
+SETUP cat > script <<'END'
+ export KNELL_SOCKET=$PWD/k.sock
+ # Again if knell ended before the daemon did.
+ for ((alive = 0; !alive; )); do
+ knelld 2>log & daemon=$!
+ until knell status >up 2>&1; do sleep 0.02; done
+ : >err
+ knell watch -e exit --via daemon --pid $$ -d 1s --exec ./hook >out 2>err & k=$!
+ until_listens err
+ kill $daemon; wait $daemon
+ kill -0 $k && alive=1
+ wait $k
+ done
+ cat out
+ END
+RUN bash script
+EXPECT \Alost\n\Z

@@ -27,6 +27,7 @@ struct FakeProcess {
   unsigned tty = 0;  // device number
   std::string cgroup = "0::/test.service\n";
   std::string exe = "/bin/test";
+  int groups = 0;   // the number of its supplementary groups, each of ten digits
   int process = 0;  // a thread: the pid of its process; 0: this is a process
   // Its pids in the pid namespaces below ours, from the outermost.
   std::vector<event::NamespacePid> numbers = {};
@@ -74,9 +75,12 @@ class FakeProc {
       inner += "\t" + std::to_string(number.nr);
       chain = std::to_string(number.ns) + " " + chain;
     }
+    std::string groups;
+    for (int i = 0; i < p.groups; ++i) groups += "4000000000 ";
     std::ofstream(dir / "status") << "Name:\tx\nTgid:\t" << (p.process == 0 ? pid : p.process)
                                   << "\nUid:\t" << uid << "\t7\t7\t7\nGid:\t" << uid
-                                  << "\t7\t7\t7\nNSpid:\t" << pid << inner << "\n";
+                                  << "\t7\t7\t7\nGroups:\t" << groups << "\nNSpid:\t" << pid
+                                  << inner << "\n";
     std::filesystem::create_directories(dir / "ns");
     std::filesystem::remove(dir / "ns" / "pid");
     if (p.numbers.empty())

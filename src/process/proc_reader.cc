@@ -12,6 +12,8 @@
 #include <cstring>
 #include <span>
 
+#include "base/proc_status.h"
+
 namespace knell::process {
 namespace {
 
@@ -119,6 +121,11 @@ std::string_view ProcFolder::read(const char* name, std::string& buffer, size_t 
   return std::string_view(buffer).substr(0, size);
 }
 
+std::string_view ProcFolder::status_text(std::span<char> buffer) const {
+  const UniqueFd fd(::openat(dir_.get(), "status", O_RDONLY | O_CLOEXEC));
+  return fd ? read_proc_status(fd.get(), buffer) : std::string_view();
+}
+
 std::string ProcFolder::link(const char* name) const {
   char target[PATH_MAX];
   return std::string(read_link(dir_.get(), name, target));
@@ -130,8 +137,8 @@ std::optional<ProcStat> ProcFolder::stat() const {
 }
 
 std::optional<Ids> ProcFolder::ids() const {
-  std::string buffer;
-  const std::string_view text = read("status", buffer, 4096);
+  std::array<char, kProcStatusBytes> buffer;
+  const std::string_view text = status_text(buffer);
   Ids ids;
   if (!status_number(text, "Uid:", ids.uid) || !status_number(text, "Gid:", ids.gid))
     return std::nullopt;
@@ -139,8 +146,8 @@ std::optional<Ids> ProcFolder::ids() const {
 }
 
 std::optional<TaskStatus> ProcFolder::task_status() const {
-  std::string buffer;
-  const std::string_view text = read("status", buffer, 4096);
+  std::array<char, kProcStatusBytes> buffer;
+  const std::string_view text = status_text(buffer);
   TaskStatus status;
   if (!status_number(text, "Uid:", status.uid) || !status_number(text, "Tgid:", status.process))
     return std::nullopt;

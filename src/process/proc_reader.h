@@ -79,6 +79,7 @@ class ProcFolder {
 
  private:
   std::string_view read(const char* name, std::string& buffer, size_t most) const;
+  std::string_view status_text(std::span<char> buffer) const;
   std::string link(const char* name) const;
   ArgsEnd args_end(std::string_view args, bool whole) const;
   UniqueFd dir_;

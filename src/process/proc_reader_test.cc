@@ -77,6 +77,15 @@ TEST(ProcReader, ReadsUidAndNamespaceNumbers) {
   EXPECT_FALSE(proc.is_in_own_pid_namespace(9)) << "there is no such process";
 }
 
+TEST(ProcReader, ReadsTheLinesAfterManyGroups) {
+  FakeProc tree({{7, {.uid = 33, .groups = 65536, .numbers = {{70, 5}}}}});
+  const auto status = tree.reader().folder(7).task_status();
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->uid, 33U);
+  ASSERT_EQ(status->count, 2U);
+  EXPECT_EQ(status->numbers[1], 5);
+}
+
 TEST(ProcReader, ReadsItself) {
   const auto proc = ProcReader::open();
   ASSERT_TRUE(proc);

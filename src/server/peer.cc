@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <memory>
@@ -29,6 +30,7 @@
 
 #include "base/pidfd.h"
 #include "base/proc_stat.h"
+#include "base/proc_status.h"
 
 namespace knell::server {
 namespace {
@@ -76,10 +78,10 @@ bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error
 // knelld.
 std::vector<int32_t> numbers_of(const std::string& pid) {
   const UniqueFd fd(::open(("/proc/" + pid + "/status").c_str(), O_RDONLY | O_CLOEXEC));
-  char text[4096];
-  const ssize_t n = fd ? ::read(fd.get(), text, sizeof text) : 0;
-  const std::string_view all(text, n > 0 ? static_cast<size_t>(n) : 0);
   std::vector<int32_t> numbers;
+  if (!fd) return numbers;
+  std::array<char, kProcStatusBytes> text;
+  const std::string_view all = read_proc_status(fd.get(), text);
   constexpr std::string_view kLine = "\nNSpid:";
   const size_t at = all.find(kLine);
   if (at == std::string_view::npos) return numbers;

@@ -3,6 +3,7 @@
 
 // The pids of processes in pid namespaces, as the programs in the kernel report them and as knell
 // tracks them over the connector, compared with /proc while the processes live.
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -469,6 +471,10 @@ TEST(ProcessTable, TrackedOverTheConnectorAreThoseOfProc) {
   Gates gates;
   Gate become, became;
   Inside inside(nested.first(2), [&] {
+    // The line of the groups in /proc/PID/status is longer than a page.
+    std::vector<gid_t> groups(600);
+    std::iota(groups.begin(), groups.end(), gid_t{4'000'000'000});
+    if (::setgroups(groups.size(), groups.data()) != 0) return 2;
     std::thread([&] {
       gates.born.open();
       gates.go.wait();

@@ -10,10 +10,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 
+#include "base/proc_status.h"
 #include "base/unique_fd.h"
 #include "source/ptrace/dynamic_symbols.h"
 
@@ -121,8 +123,10 @@ std::optional<TraceeStatus> parse_tracee_status(std::string_view text) {
 }
 
 std::optional<TraceeStatus> read_tracee_status(pid_t tid) {
-  char buffer[4096];
-  return parse_tracee_status(read_into(tid, "status", buffer, sizeof buffer));
+  const UniqueFd fd(::open(Path(tid, "status").text, O_RDONLY | O_CLOEXEC));
+  if (!fd) return std::nullopt;
+  std::array<char, kProcStatusBytes> buffer;
+  return parse_tracee_status(read_proc_status(fd.get(), buffer));
 }
 
 bool in_own_user_namespace(pid_t tid) {

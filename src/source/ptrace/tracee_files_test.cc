@@ -3,10 +3,13 @@
 #include "source/ptrace/tracee_files.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 
 #include "base/unique_fd.h"
 #include "source/ptrace/dynamic_symbols.h"
@@ -45,6 +48,37 @@ TEST(TraceeStatus, OfThisProcess) {
   EXPECT_FALSE(read_tracee_status(0x7fffffff).has_value());
   EXPECT_FALSE(parse_tracee_status("").has_value());
   EXPECT_FALSE(parse_tracee_status("Tgid:\t1\n").has_value());
+}
+
+// The line of the groups is longer than a page.
+TEST(TraceeStatus, OfAProcessWithManyGroups) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can change its groups";
+  std::array<int, 2> ready{}, end{};
+  ASSERT_EQ(::pipe(ready.data()), 0);
+  ASSERT_EQ(::pipe(end.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(end[1]);
+    std::array<gid_t, 600> groups{};
+    for (size_t i = 0; i < groups.size(); ++i) groups[i] = 4'000'000'000 + static_cast<gid_t>(i);
+    if (::setgroups(groups.size(), groups.data()) != 0) ::_exit(1);
+    ::signal(SIGUSR1, SIG_IGN);
+    char byte = 'x';
+    ::_exit(::write(ready[1], &byte, 1) == 1 && ::read(end[0], &byte, 1) == 0 ? 0 : 2);
+  }
+  ::close(ready[1]);
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  const auto status = read_tracee_status(child);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->tgid, child);
+  EXPECT_NE(status->ignored & 1U << (SIGUSR1 - 1), 0U);
+  EXPECT_NE(status->bounding, 0U);
+  ::close(end[1]);
+  int ended = -1;
+  EXPECT_EQ(::waitpid(child, &ended, 0), child);
+  EXPECT_EQ(ended, 0);
+  for (const int fd : {ready[0], end[0]}) ::close(fd);
 }
 
 TEST(Privileges, AreWithheldWhenTheFileGrantsWhatTheProcessLacks) {

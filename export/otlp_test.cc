@@ -20,8 +20,8 @@ using testing::ElementsAre;
 
 std::string request(const knell_event& event, uint64_t refused = 0) {
   const knell_event* pointers[] = {&event};
-  return otlp_request({.host_name = "db1", .host_id = "abc"}, Events(pointers),
-                      {.count = refused}, 7, OtlpSender::kMostBytes)
+  return otlp_request({.host_name = "db1", .host_id = "abc"}, Events(pointers), {.count = refused},
+                      7, OtlpSender::kMostBytes)
       .body;
 }
 

@@ -22,7 +22,7 @@ namespace knell::fleet {
 
 struct ForwarderOptions {
   std::string host;
-  uint32_t allowed = 0;  // mask of the events that this host may send
+  uint32_t allowed = 0;                   // mask of the events that this host may send
   uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details: those that `stream` has
   Outbox::Limits outbox;
   BatchLimits batch;

@@ -33,8 +33,9 @@ class Init final : public Command {
   void add_options(CommandLine& line) override {
     server_.add(line);
     line.add_value("--age", age_, "TIME", "keep events this long; default for a new fleet 7d");
-    line.add_value("--bytes", bytes_, "N",
-                   "keep at most this many bytes in all shards; default for a new fleet 10737418240");
+    line.add_value(
+        "--bytes", bytes_, "N",
+        "keep at most this many bytes in all shards; default for a new fleet 10737418240");
     line.add_value("--replicas", replicas_, "N",
                    "copies in a cluster: 1, 3 or 5; default for a new fleet 1");
     line.add_value(

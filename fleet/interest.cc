@@ -66,8 +66,9 @@ Result<void> check_predicates(const Selector& selector, uint32_t details) {
     for (const std::string& value : values) {
       KNELL_TRY(check_predicate(key, value));
       if (!has_details(details, details_of(key, value)))
-        return say(EINVAL, fmt::format("{}={} needs more details than the host sends (--details {})",
-                                       key, printable(value), details_name(details)));
+        return say(EINVAL,
+                   fmt::format("{}={} needs more details than the host sends (--details {})", key,
+                               printable(value), details_name(details)));
     }
   return {};
 }

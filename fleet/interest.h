@@ -36,7 +36,8 @@ constexpr size_t kMostSelectors = 256;
 constexpr size_t kMostPredicates = 64;  // values of a selector
 constexpr size_t kMostTextBytes = 1024;
 constexpr size_t kMostInterestBytes = size_t{256} << 10;
-constexpr int64_t kMostExpiresMs = INT64_MAX / 2'000'000;  // the year 2116; fits in ns, and sums too
+constexpr int64_t kMostExpiresMs =
+    INT64_MAX / 2'000'000;  // the year 2116; fits in ns, and sums too
 
 std::string selector_json(const Selector& selector);
 // Errors: EINVAL: not a value of selector_json(), or above a limit.

@@ -49,8 +49,7 @@ TEST(FleetInterest, SkipsInvalidSelectorsOnly) {
         std::string(R"({"owner":"a","hosts":"*"})"),
         std::string(R"({"owner":"a","hosts":"*","events":"exot","expires_ms":1})"),
         std::string(R"({"owner":"","hosts":"*","events":"exit","expires_ms":1})")}) {
-    const auto read =
-        parse_interest(R"({"shards":3,"selectors":[)" + wrong + "," + good + "]}");
+    const auto read = parse_interest(R"({"shards":3,"selectors":[)" + wrong + "," + good + "]}");
     ASSERT_TRUE(read) << read.error().message();
     EXPECT_EQ(read->shards, 3U) << wrong;
     ASSERT_EQ(read->selectors.size(), 1U) << wrong;

@@ -14,8 +14,9 @@ namespace knell::fleet {
 
 // What names an event of a fleet, over repeats and restarts: the process and the type; for types
 // that a process can have several times (exec, comm, ...) the kernel's timestamp too. A process
-// exits once, so an exit that was recovered is a repeat of the same exit received live. A lost event
-// is named by its cursor; without one, by its number and timestamp in this run of the forwarder.
+// exits once, so an exit that was recovered is a repeat of the same exit received live. A lost
+// event is named by its cursor; without one, by its number and timestamp in this run of the
+// forwarder.
 std::string event_key(const JsonValue& event);
 
 // Finds events that came before. A message comes twice when its sender did not learn that the

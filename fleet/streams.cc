@@ -87,14 +87,16 @@ Result<void> put(Connection& connection, jsStreamConfig config, const jsStreamIn
   if (existing == nullptr)
     return done(js_AddStream(nullptr, connection.jetstream(), &config, nullptr, nullptr),
                 fmt::format("create stream {}", config.Name));
-  // libnats does not know all members of newer servers, so do not write the configuration needlessly.
+  // libnats does not know all members of newer servers, so do not write the configuration
+  // needlessly.
   if (changeable(config) == changeable(*existing->Config)) return {};
   return done(js_UpdateStream(nullptr, connection.jetstream(), &config, nullptr, nullptr),
               fmt::format("change stream {}", config.Name));
 }
 
 // Keeps the last message of each host for ever, so that a host that has gone is shown as silent.
-Result<void> put_hosts(Connection& connection, std::optional<int> replicas, int64_t default_copies) {
+Result<void> put_hosts(Connection& connection, std::optional<int> replicas,
+                       int64_t default_copies) {
   KNELL_ASSIGN(const OwnedInfo existing, info_of(connection, kHostStream));
   const char* subject = kHostSubjects;
   jsStreamConfig config = existing ? *existing->Config : default_config(kHostStream, &subject);
@@ -144,12 +146,12 @@ Result<int64_t> bytes_of_a_shard(const StreamLimits& limits, uint32_t shards,
   // More shards with the same total: the events that a shard has may be more than its new share.
   for (const OwnedInfo& info : existing)
     if (info->State.Bytes > static_cast<uint64_t>(bytes))
-      return say(EINVAL,
-                 fmt::format("stream {} has {} bytes of events, and its share of --bytes would be "
-                             "{}, which would delete its oldest events: omit --bytes, so that each "
-                             "new shard has the limit of the first, or type at least {}",
-                             info->Config->Name, info->State.Bytes, bytes,
-                             info->State.Bytes * shards));
+      return say(
+          EINVAL,
+          fmt::format("stream {} has {} bytes of events, and its share of --bytes would be "
+                      "{}, which would delete its oldest events: omit --bytes, so that each "
+                      "new shard has the limit of the first, or type at least {}",
+                      info->Config->Name, info->State.Bytes, bytes, info->State.Bytes * shards));
   return bytes;
 }
 

@@ -18,9 +18,10 @@ namespace knell::fleet {
 struct StreamLimits {
   std::optional<std::chrono::nanoseconds> age = {};  // of events
   std::optional<int64_t> bytes = {};                 // of all shards, which have equal parts
-  std::optional<int> replicas = {};                  // also of the stream of hosts and of the bucket
-  std::optional<bool> discard_new = {};  // a full stream refuses new events, else deletes the oldest
-  uint32_t shards = 0;              // number of streams; 0: keep the existing number, or 1
+  std::optional<int> replicas = {};  // also of the stream of hosts and of the bucket
+  std::optional<bool> discard_new =
+      {};               // a full stream refuses new events, else deletes the oldest
+  uint32_t shards = 0;  // number of streams; 0: keep the existing number, or 1
 };
 
 // How many shards exist. Errors: EACCES; ETIMEDOUT; ENOTSUP: a server without JetStream.

@@ -37,7 +37,7 @@ constexpr milliseconds kHostCheck(5000);  // how late a silent host may be notic
 // Some milliseconds of work; with kPoll enough for the presences of 100,000 hosts.
 constexpr int kPresencesATurn = 1024;
 constexpr milliseconds kRefusalInterval(60'000);  // of messages about refusals, which may differ
-constexpr size_t kRepeats = 200'000;      // keys; about 30 MB
+constexpr size_t kRepeats = 200'000;              // keys; about 30 MB
 
 // Whether a repeated request would fail again.
 bool is_final(const Error& error) {
@@ -145,8 +145,8 @@ bool Watch::open_hosts() {
   return hosts_.has_value();
 }
 
-// Reads the presences that have arrived, without waiting, and so few at a time that events are shown
-// meanwhile. Returns whether all were read.
+// Reads the presences that have arrived, without waiting, and so few at a time that events are
+// shown meanwhile. Returns whether all were read.
 bool Watch::read_presences() {
   if (!hosts_ || !connection_->connected()) return false;
   for (int i = 0; i < kPresencesATurn; ++i)
@@ -176,13 +176,14 @@ void Watch::report_refusal() {
   const std::string refused = connection_->refusal();
   const uint64_t now = system_clock().monotonic_ns();
   if (refused.empty() ||
-      (refusal_ns_ && now - *refusal_ns_ < static_cast<uint64_t>(
-                                               nanoseconds(kRefusalInterval).count())))
+      (refusal_ns_ &&
+       now - *refusal_ns_ < static_cast<uint64_t>(nanoseconds(kRefusalInterval).count())))
     return;
   refusal_ns_ = now;
-  message(fmt::format("the server refuses, so events may be missing: {} (docs/fleet.md has the "
-                      "permissions of a reader)",
-                      refused));
+  message(
+      fmt::format("the server refuses, so events may be missing: {} (docs/fleet.md has the "
+                  "permissions of a reader)",
+                  refused));
 }
 
 bool Watch::write_out() {

@@ -270,8 +270,8 @@ TEST_F(FleetHistory, AReaderReadsMoreThanTheWindowOfTheServer) {
   for (int i = 0; i < kMessages; ++i)
     ASSERT_EQ(host->publish("knell.ev.0.a.exit.nz", std::to_string(i), {}, data, 60s).outcome,
               Published::Outcome::kStored);
-  const auto stream = StreamReader::create(*reader, kEventStream, kEventSubjects,
-                                           StreamReader::From::kOldest);
+  const auto stream =
+      StreamReader::create(*reader, kEventStream, kEventSubjects, StreamReader::From::kOldest);
   ASSERT_TRUE(stream) << stream.error().message();
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   int read = 0;

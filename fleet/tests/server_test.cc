@@ -677,9 +677,7 @@ TEST_F(FleetServer, ALowRateLimitsTheEvents) {
   ASSERT_TRUE(ask(*connect(server.url()), "me", KNELL_EVENT_EXIT));
   host.stream.produce(1000);
   const auto sent = [&] { return host.forwarder->presence().events; };
-  const auto step = [&](int times) {
-    return host.run_until([&] { return times-- == 0; });
-  };
+  const auto step = [&](int times) { return host.run_until([&] { return times-- == 0; }); };
   ASSERT_TRUE(host.run_until([&] { return sent() >= kBatch; }));
   ASSERT_TRUE(step(20));
   EXPECT_LT(sent(), kBurst + kBatch);

@@ -87,13 +87,16 @@ void ReplayListener::remove_if_exited(const knell_event& event) {
 }
 
 // The time to return an event. Events with a timestamp before the first event's are returned at
-// once.
-uint64_t ReplayListener::due_ns(uint64_t mono_ns) {
+// once. So is the first event of another boot, since CLOCK_MONOTONIC begins again there.
+uint64_t ReplayListener::due_ns(const knell_event& event) {
   if (speed_ == 0) return 0;
-  if (begun_ns_ == 0) {
+  const uint64_t mono_ns = event.mono_ns;
+  const bool has_boot = event.type != KNELL_EVENT_LOST && event.id.kind != KNELL_ID_NONE;
+  if (begun_ns_ == 0 || (has_boot && boot_ && event.id.boot != *boot_)) {
     begun_ns_ = clock_.monotonic_ns();
     first_ns_ = mono_ns;
   }
+  if (has_boot) boot_ = event.id.boot;
   if (mono_ns <= first_ns_) return 0;
   const double after = static_cast<double>(mono_ns - first_ns_) / speed_;
   constexpr double kMostNs = 1e18;  // ns: 31 years; prevents an overflow of the sum
@@ -153,7 +156,7 @@ Result<void> ReplayListener::read(const knell_event** ret_events, size_t count, 
       if (!found || *found == Step::kWait) break;
       has_next_ = true;
     }
-    if (const uint64_t due = due_ns(next_.mono_ns); due > now) {
+    if (const uint64_t due = due_ns(next_); due > now) {
       alarm_.set(due);
       break;
     }

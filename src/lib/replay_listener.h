@@ -80,7 +80,7 @@ class ReplayListener final : public knell_listener {
   Result<void> read(const knell_event** ret_events, size_t count, size_t& n);
   Result<Step> step();
   bool refillable() const;
-  uint64_t due_ns(uint64_t mono_ns);
+  uint64_t due_ns(const knell_event& event);
   void remove_if_exited(const knell_event& event);
   void watch_input(bool watched);
 
@@ -96,7 +96,9 @@ class ReplayListener final : public knell_listener {
   bool has_next_ = false;
   bool refilled_ = false;  // in this read()
   std::optional<Error> end_;
-  uint64_t first_ns_ = 0, begun_ns_ = 0;  // timestamp of the first event, and when it was replayed
+  // Timestamp of the first event of the boot, and when it was replayed.
+  uint64_t first_ns_ = 0, begun_ns_ = 0;
+  std::optional<uint32_t> boot_;  // of the last event that has one
   RecordedDescent descent_;
   // Chosen, not measured: as many events as callers usually read at once.
   static constexpr size_t kSlots = 256;

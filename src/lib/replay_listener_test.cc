@@ -32,6 +32,7 @@ struct Happening {
   int32_t status_or_child = 0;
   uint64_t start = 0;
   std::string comm = "name";
+  uint32_t boot = 1;
 };
 
 knell_event event_of(const Happening& what) {
@@ -44,7 +45,7 @@ knell_event event_of(const Happening& what) {
   e.time_ns = static_cast<int64_t>(what.mono_ns) + 1'790'000'000'000'000'000;
   e.comm = bytes(what.comm);
   if (what.start != 0)
-    e.id = {.boot = 1, .pid = what.pid, .start = what.start, .kind = KNELL_ID_START};
+    e.id = {.boot = what.boot, .pid = what.pid, .start = what.start, .kind = KNELL_ID_START};
   if (what.type == KNELL_EVENT_EXIT) {
     e.has = KNELL_HAS_STATUS;
     e.wait_status = what.status_or_child;
@@ -298,6 +299,20 @@ TEST(ReplayListener, ReadsAPipe) {
   EXPECT_EQ(reading[0].pid, 11);
   in.reset();
   EXPECT_EQ(reading.read(), -ENODATA) << knell_explain();
+}
+
+TEST(ReplayListener, DoesNotWaitForTheUptimeOfAnotherBoot) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  const Recording recording({
+      {.type = kExit, .pid = 10, .ppid = 1, .mono_ns = kSecond, .start = 1},
+      {.type = kExit, .pid = 11, .ppid = 1, .mono_ns = 9000 * kSecond, .start = 1, .boot = 2},
+      {.type = kExit, .pid = 12, .ppid = 1, .mono_ns = 9100 * kSecond, .start = 1, .boot = 2},
+  });
+  Reading reading(recording.path(), 1);
+  ASSERT_TRUE(reading.readable());
+  ASSERT_EQ(reading.read(), 2);
+  EXPECT_EQ(reading[1].pid, 11);
+  EXPECT_FALSE(reading.readable());
 }
 
 TEST(ReplayListener, ReportsATruncatedFile) {

@@ -11,7 +11,7 @@
 #include "base/duration.h"
 #include "base/nearest.h"
 #include "event/signal_names.h"
-#include "filter/glob.h"
+#include "filter/shortest_match.h"
 #include "lib/user_numbers.h"
 
 namespace knell::lib {
@@ -101,9 +101,27 @@ Result<Value> parse_cgroup(std::string_view key, std::string_view word) {
   return Value(std::string(word));
 }
 
+// The length of the part of `pattern` that stands for its first `count` bytes, if these are literal
+// (a backslash makes the next byte literal); npos if they are not.
+size_t literal_prefix(std::string_view pattern, size_t count) {
+  size_t at = 0;
+  for (size_t bytes = 0; bytes < count; ++bytes) {
+    if (at == pattern.size() || std::string_view("*?[").contains(pattern[at]))
+      return std::string_view::npos;
+    at += pattern[at] == '\\' && at + 1 < pattern.size() ? 2 : 1;
+  }
+  return at;
+}
+
 // The kernel truncates names, so only the first bytes of a longer one can match.
-Value comm_pattern(std::string_view word) {
-  return std::string(filter::is_glob(word) ? word : word.substr(0, filter::kMaxCommBytes));
+Result<Value> comm_pattern(std::string_view key, std::string_view word) {
+  const size_t prefix = literal_prefix(word, filter::kMaxCommBytes);
+  if (prefix != std::string_view::npos) return Value(std::string(word.substr(0, prefix)));
+  if (filter::shortest_match(word) > filter::kMaxCommBytes)
+    return say(EINVAL, std::string(key) + ": '" + std::string(word) +
+                           "' matches only names longer than the 15 bytes that the kernel stores; "
+                           "shorten it");
+  return Value(std::string(word));
 }
 
 // nullopt: above 255.
@@ -166,7 +184,7 @@ Result<Value> parse_value(Key key, std::string_view name, std::string_view word)
     case Key::kShorter:
       return parse_nanoseconds(name, word);
     case Key::kComm:
-      return comm_pattern(word);
+      return comm_pattern(name, word);
     case Key::kExe:
     case Key::kUnit:
     case Key::kContainer:

@@ -281,7 +281,8 @@ int Hook::spawn(int input, const Event& event, pid_t& pid) const {
   posix_spawnattr_init(&attributes);
   const sigset_t defaults = signals_->changed();
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &signals_->mask_before());
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   const int error =
       ::posix_spawn(&pid, path_.c_str(), &actions, &attributes, words.data(), environment.data());
   posix_spawnattr_destroy(&attributes);

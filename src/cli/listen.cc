@@ -19,6 +19,7 @@
 #include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/numbers.h"
+#include "base/signal_names.h"
 #include "cli/daemon_check.h"
 #include "cli/parse_error.h"
 #include "cli/signals.h"
@@ -99,10 +100,7 @@ Outcome<std::string> signal_word(std::string_view word) {
   if (*number < 1 || *number > SIGRTMAX) {
     return usage("--signal: no signal {}; a number must be from 1 to {}", *number, SIGRTMAX);
   }
-  const int signal = static_cast<int>(*number);
-  if (const char* name = ::sigabbrev_np(signal)) return fmt::format("SIG{}", name);
-  return signal == SIGRTMIN ? std::string("SIGRTMIN")
-                            : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
+  return std::string(signal_name(static_cast<int>(*number)));
 }
 
 // Refuses the id of a thread, or an id that no process has: it would never match.

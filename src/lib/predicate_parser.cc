@@ -10,7 +10,7 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
-#include "event/signal_names.h"
+#include "base/signal_names.h"
 #include "filter/shortest_match.h"
 #include "lib/user_numbers.h"
 
@@ -146,7 +146,7 @@ std::unexpected<Error> no_way_to_end(std::string_view word) {
   // For signals, the error of parse_signal() has the nearest name.
   if (const auto near = nearest(word, kWaysToEnd); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";
-  } else if (const auto signal = event::parse_signal(word); !signal) {
+  } else if (const auto signal = parse_signal(word); !signal) {
     const std::string& words = signal.error().context;
     if (const size_t at = words.find("; did you mean"); at != std::string::npos) {
       sentence += words.substr(at);
@@ -165,8 +165,8 @@ Result<Value> parse_ended(std::string_view key, std::string_view word) {
   if (word == "core") return Value(Ended{.kind = Ended::Kind::kCore});
   if (word == "oom") return Value(Ended{.kind = Ended::Kind::kOom});
   if (word == "unknown") return Value(Ended{.kind = Ended::Kind::kUnknown});
-  if (!all_digits(word) && !range && !event::looks_like_signal(word)) return no_way_to_end(word);
-  KNELL_ASSIGN(const int signal, event::parse_signal(word));
+  if (!all_digits(word) && !range && !looks_like_signal(word)) return no_way_to_end(word);
+  KNELL_ASSIGN(const int signal, parse_signal(word));
   const auto number = static_cast<uint16_t>(signal);
   return Value(Ended{.kind = Ended::Kind::kSignal, .first = number, .last = number});
 }

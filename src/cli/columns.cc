@@ -111,8 +111,8 @@ std::string id(const knell_event& event) {
   return size > 0 ? std::string(text) : "";
 }
 
-std::string ended(const knell_event& event) {
-  return event.type == KNELL_EVENT_LOST ? lost_text(event) : event_text(event);
+std::string ended(const knell_event& event, TimeZone zone) {
+  return event.type == KNELL_EVENT_LOST ? lost_text(event, zone) : event_text(event);
 }
 
 }  // namespace
@@ -174,7 +174,7 @@ std::string table_value(Field field, const knell_event& event) {
     case Field::kAge:
       return age(event);
     case Field::kEnded:
-      return ended(event);
+      return ended(event, TimeZone::kLocal);
     case Field::kExitCode:
       return exit_code(event);
     case Field::kSignal:
@@ -212,7 +212,8 @@ std::string csv_value(Field field, const knell_event& event) {
     case Field::kAge:
       return seconds(event);
     case Field::kEnded:
-      return event.type == KNELL_EVENT_EXIT || event.type == KNELL_EVENT_LOST ? ended(event) : "";
+      if (event.type != KNELL_EVENT_EXIT && event.type != KNELL_EVENT_LOST) return "";
+      return ended(event, TimeZone::kUtc);
     default:
       return table_value(field, event);
   }

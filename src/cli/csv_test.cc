@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdlib>
+#include <ctime>
 
 #include "cli/event_for_test.h"
 #include "cli/format.h"
@@ -51,6 +53,18 @@ TEST(Csv, UnknownValuesAreEmpty) {
   event.event.type = KNELL_EVENT_EXIT;
   EXPECT_EQ(row("ppid,parent,user,uid,unit,age,exit_code,signal,killer,comm,exe,cwd,tty,id", event),
             ",,,,,,,,,,,,,\n");
+}
+
+TEST(Csv, TheTimeOfALossIsUtc) {
+  ::setenv("TZ", "UTC-2", 1);
+  ::tzset();
+  EventForTest event;
+  event.event.type = KNELL_EVENT_LOST;
+  event.event.lost_from_time_ns = 1'767'226'321'412'000'000;
+  EXPECT_EQ(row("type,ended", event),
+            "lost,lost an unknown number of events since 2026-01-01T00:12:01.412000000Z\n");
+  ::setenv("TZ", "UTC", 1);
+  ::tzset();
 }
 
 TEST(Csv, SignalsHaveNoExitCode) {

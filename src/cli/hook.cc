@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -27,10 +28,34 @@
 namespace knell::cli {
 namespace {
 
+constexpr std::string_view kFront = "KNELL_";
+// The variables that can be set for CMD. Those that are inherited are removed, since CMD would take
+// them for values of the event.
+constexpr auto kVariables = std::to_array<std::string_view>(
+    {"TYPE",  "SEQ",          "LOST",   "SKIPPED",   "PID",       "PPID",        "ID",       "COMM",
+     "EXE",   "PARENT_COMM",  "CWD",    "ARGS_JSON", "USER",      "UNIT",        "CGROUP",   "UID",
+     "ENDED", "CONTAINER_ID", "SIGNAL", "KILLED_BY", "CHILD_PID", "DURATION_NS", "EXIT_CODE"});
+
+// A name that is not in kVariables does not compile.
+consteval std::string_view variable(std::string_view name) {
+  if (std::ranges::find(kVariables, name) == kVariables.end()) throw "not in kVariables";
+  return name;
+}
+
+std::string assignment(std::string_view name, const auto& value) {
+  return fmt::format("{}{}={}", kFront, name, value);
+}
+
+bool is_of_event(std::string_view assigned) {
+  if (!assigned.starts_with(kFront)) return false;
+  assigned.remove_prefix(kFront.size());
+  return std::ranges::find(kVariables, assigned.substr(0, assigned.find('='))) != kVariables.end();
+}
+
 void append_text(std::vector<std::string>& out, std::string_view name, const knell_string& value) {
   if (value.data == nullptr) return;
   const std::string_view bytes = view(value);
-  out.push_back(fmt::format("KNELL_{}={}", name, bytes.substr(0, bytes.find('\0'))));
+  out.push_back(assignment(name, bytes.substr(0, bytes.find('\0'))));
 }
 
 // "kill by 8103 bash (root)": killer_text() without the arrow.
@@ -45,37 +70,38 @@ std::string killer_words(const knell_event& event) {
 std::vector<std::string> variables_of(const knell_event& event, std::string_view json) {
   std::vector<std::string> out;
   const auto set = [&](std::string_view name, const auto& value) {
-    out.push_back(fmt::format("KNELL_{}={}", name, value));
+    out.push_back(assignment(name, value));
   };
-  set("TYPE", knell_type_name(event.type));
-  set("SEQ", event.seq);
+  set(variable("TYPE"), knell_type_name(event.type));
+  set(variable("SEQ"), event.seq);
   if (event.type == KNELL_EVENT_LOST) {
-    if ((event.has & KNELL_HAS_COUNT) != 0) set("LOST", event.lost_count);
+    if ((event.has & KNELL_HAS_COUNT) != 0) set(variable("LOST"), event.lost_count);
     return out;
   }
-  set("PID", event.pid);
-  if ((event.has & KNELL_HAS_PPID) != 0) set("PPID", event.ppid);
-  if (const std::string id = text(event.id); !id.empty()) set("ID", id);
-  append_text(out, "COMM", event.comm);
-  append_text(out, "PARENT_COMM", event.parent_comm);
-  append_text(out, "EXE", event.exe);
-  append_text(out, "CWD", event.cwd);
-  if (event.args.data != nullptr) set("ARGS_JSON", json_member(json, "args"));
-  append_text(out, "USER", event.user);
-  append_text(out, "UNIT", event.unit);
-  append_text(out, "CGROUP", event.cgroup);
-  append_text(out, "CONTAINER_ID", event.container_id);
-  if ((event.has & KNELL_HAS_UID) != 0) set("UID", event.uid);
-  if (event.type == KNELL_EVENT_FORK) set("CHILD_PID", event.child_pid);
+  set(variable("PID"), event.pid);
+  if ((event.has & KNELL_HAS_PPID) != 0) set(variable("PPID"), event.ppid);
+  if (const std::string id = text(event.id); !id.empty()) set(variable("ID"), id);
+  append_text(out, variable("COMM"), event.comm);
+  append_text(out, variable("PARENT_COMM"), event.parent_comm);
+  append_text(out, variable("EXE"), event.exe);
+  append_text(out, variable("CWD"), event.cwd);
+  if (event.args.data != nullptr) set(variable("ARGS_JSON"), json_member(json, "args"));
+  append_text(out, variable("USER"), event.user);
+  append_text(out, variable("UNIT"), event.unit);
+  append_text(out, variable("CGROUP"), event.cgroup);
+  append_text(out, variable("CONTAINER_ID"), event.container_id);
+  if ((event.has & KNELL_HAS_UID) != 0) set(variable("UID"), event.uid);
+  if (event.type == KNELL_EVENT_FORK) set(variable("CHILD_PID"), event.child_pid);
   if (event.type != KNELL_EVENT_EXIT) return out;
-  set("ENDED", ended(event));
-  if (const std::string killer = killer_words(event); !killer.empty()) set("KILLED_BY", killer);
-  if ((event.has & KNELL_HAS_DURATION) != 0) set("DURATION_NS", event.duration_ns);
+  set(variable("ENDED"), ended(event));
+  if (const std::string killer = killer_words(event); !killer.empty())
+    set(variable("KILLED_BY"), killer);
+  if ((event.has & KNELL_HAS_DURATION) != 0) set(variable("DURATION_NS"), event.duration_ns);
   if ((event.has & KNELL_HAS_STATUS) == 0) return out;
-  if (WIFEXITED(event.wait_status)) set("EXIT_CODE", WEXITSTATUS(event.wait_status));
+  if (WIFEXITED(event.wait_status)) set(variable("EXIT_CODE"), WEXITSTATUS(event.wait_status));
   if (WIFSIGNALED(event.wait_status)) {
     const std::string how = ended(event);
-    set("SIGNAL", how.substr(0, how.find(' ')));
+    set(variable("SIGNAL"), how.substr(0, how.find(' ')));
   }
   return out;
 }
@@ -121,7 +147,8 @@ void Hook::end_minute() {
   if (skipped == 0) return;
   Event one;
   one.json = fmt::format("{{\"type\":\"summary\",\"skipped\":{}}}\n", skipped);
-  one.variables = {"KNELL_TYPE=summary", fmt::format("KNELL_SKIPPED={}", skipped)};
+  one.variables = {assignment(variable("TYPE"), "summary"),
+                   assignment(variable("SKIPPED"), skipped)};
   events_.push_back(std::move(one));
 }
 
@@ -241,7 +268,7 @@ int Hook::spawn(int input, const Event& event, pid_t& pid) const {
   words.push_back(nullptr);
   std::vector<char*> environment;
   for (char** e = environ; *e != nullptr; ++e) {
-    if (std::strncmp(*e, "KNELL_", 6) != 0) environment.push_back(*e);
+    if (!is_of_event(*e)) environment.push_back(*e);
   }
   for (const std::string& variable : event.variables)
     environment.push_back(const_cast<char*>(variable.c_str()));
@@ -254,7 +281,8 @@ int Hook::spawn(int input, const Event& event, pid_t& pid) const {
   posix_spawnattr_init(&attributes);
   const sigset_t defaults = signals_->changed();
   posix_spawnattr_setsigdefault(&attributes, &defaults);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &signals_->mask_before());
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   const int error =
       ::posix_spawn(&pid, path_.c_str(), &actions, &attributes, words.data(), environment.data());
   posix_spawnattr_destroy(&attributes);

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/proc_stat.h"
+#include "base/signal_names.h"
 #include "cli/message.h"
 #include "cli/text.h"
 
@@ -67,11 +68,6 @@ int send_to(pid_t pid, const siginfo_t& info) {
     result = ::kill(pid, info.si_signo);
   }
   return result == 0 ? 0 : errno;
-}
-
-std::string signal_name(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name != nullptr ? std::string("SIG") + name : fmt::format("signal {}", signal);
 }
 
 }  // namespace

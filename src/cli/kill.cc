@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <cstring>
 #include <knell/knell.hpp>
@@ -21,6 +20,7 @@
 #include "base/duration.h"
 #include "base/numbers.h"
 #include "base/pidfd.h"
+#include "base/signal_names.h"
 #include "cli/command.h"
 #include "cli/descriptor_limit.h"
 #include "cli/listen.h"
@@ -34,16 +34,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-// "15", "TERM", "sigterm"; nullopt: no such signal.
-std::optional<int> signal_of(std::string word) {
-  if (const auto number = parse_number(word, 1, NSIG - 1)) return static_cast<int>(*number);
-  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::toupper(c); });
-  if (word.starts_with("SIG")) word.erase(0, 3);
-  for (int signal = 1; signal < NSIG; ++signal) {
-    const char* const name = ::sigabbrev_np(signal);
-    if (name != nullptr && word == name) return signal;
-  }
-  return std::nullopt;
+// "15", "TERM", "sigterm", "RTMIN+1"; nullopt: no such signal.
+std::optional<int> signal_of(std::string_view word) {
+  const auto signal = parse_signal(word);  // knows numbers above those that kill(2) takes, too
+  return signal && *signal < NSIG ? std::optional(*signal) : std::nullopt;
 }
 
 class Kill final : public Command {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -19,6 +20,7 @@
 #include "base/named_process.h"
 #include "base/nearest.h"
 #include "base/numbers.h"
+#include "base/signal_names.h"
 #include "cli/daemon_check.h"
 #include "cli/parse_error.h"
 #include "cli/signals.h"
@@ -99,10 +101,7 @@ Outcome<std::string> signal_word(std::string_view word) {
   if (*number < 1 || *number > SIGRTMAX) {
     return usage("--signal: no signal {}; a number must be from 1 to {}", *number, SIGRTMAX);
   }
-  const int signal = static_cast<int>(*number);
-  if (const char* name = ::sigabbrev_np(signal)) return fmt::format("SIG{}", name);
-  return signal == SIGRTMIN ? std::string("SIGRTMIN")
-                            : fmt::format("SIGRTMIN+{}", signal - SIGRTMIN);
+  return std::string(signal_name(static_cast<int>(*number)));
 }
 
 // Refuses the id of a thread, or an id that no process has: it would never match.
@@ -183,13 +182,30 @@ Outcome<void> Selection::check_exits(uint32_t mask) const {
   return {};
 }
 
-Outcome<void> Selection::check(uint32_t mask) const {
+// Whether a predicate with this key has this value, with or without a !.
+bool Selection::names(std::string_view key, std::string_view word) const {
+  bool found = false;
+  for (const Predicate& p : predicates_) {
+    if (p.key != key) continue;
+    for (const std::string& value : p.values)
+      std::ignore = map_words(value, [&](std::string_view one) {
+        found = found || one == word;
+        return Outcome<std::string>(std::string(one));
+      });
+  }
+  return found;
+}
+
+Outcome<void> Selection::check(uint32_t mask, const Selection* present) const {
   for (const Predicate& p : predicates_) {
     for (const std::string& value : p.values) {
       // Checked here and not in apply(): by then the process may have died, and its exit must be
       // reported.
       if (live_ && (p.key == "pid" || p.key == "under"))
-        KNELL_TRY(map_words(value, [&](std::string_view w) { return process_word(p.flag, w); }));
+        KNELL_TRY(map_words(value, [&](std::string_view w) {
+          const bool in_use = present != nullptr && present->names(p.key, w);
+          return in_use ? Outcome<std::string>(std::string(w)) : process_word(p.flag, w);
+        }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));
       const int result = knell_check_match(p.key.c_str(), words.c_str());
       if (result < 0) return std::unexpected(match_failure(p.flag, p.key, -result));

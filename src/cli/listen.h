@@ -29,8 +29,10 @@ class Selection {
   // The mask of -e, or `unless_given` where -e was not typed.
   Outcome<uint32_t> events(uint32_t unless_given) const;
   bool events_given() const { return !events_.empty(); }
-  // Checks the values of all predicates, and that an event of `mask` can match them.
-  Outcome<void> check(uint32_t mask) const;
+  // Checks the values of all predicates, and that an event of `mask` can match them. A process that
+  // is named must exist, unless `present`, the selection in use, names it already: it may have
+  // ended.
+  Outcome<void> check(uint32_t mask, const Selection* present = nullptr) const;
   Outcome<void> apply(Listener& listener) const;
   // "all processes", or "processes with --unit cron --uid 0"; `scope` (of scope_text()) follows the
   // word "processes".
@@ -51,6 +53,7 @@ class Selection {
     std::vector<std::string> values;
   };
   void add_predicate_options(CommandLine& line, bool of_ends);
+  bool names(std::string_view key, std::string_view word) const;
   Outcome<void> check_exits(uint32_t mask) const;
   Outcome<std::string> library_words(const std::string& flag, const std::string& value) const;
 

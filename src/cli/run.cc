@@ -360,8 +360,10 @@ class Run final : public Command {
 
  private:
   Outcome<uint32_t> wanted() const;
+  Outcome<UniqueFd> open_report() const;
   Outcome<int> run(const std::vector<std::string>& command, const BlockedSignals& signals,
-                   uint32_t wanted, bool json) const;
+                   uint32_t wanted, const Report& report, int report_fd,
+                   TimelineFile* timeline) const;
 
   Selection selection_;
   std::string format_, report_, timeline_;
@@ -402,19 +404,17 @@ Outcome<uint32_t> Run::wanted() const {
   return selection_.events(KNELL_EVENT_NONZERO_EXIT);
 }
 
+// The file of --report; empty without it.
+Outcome<UniqueFd> Run::open_report() const {
+  if (report_.empty()) return UniqueFd();
+  UniqueFd file(::open(report_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!file) return failed("--report {}: {}", printable(report_), std::strerror(errno));
+  return file;
+}
+
 Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSignals& signals,
-                      uint32_t wanted, bool json) const {
-  UniqueFd file;
-  if (!report_.empty()) {
-    file.reset(::open(report_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (!file) return failed("--report {}: {}", printable(report_), std::strerror(errno));
-  }
-  std::optional<TimelineFile> timeline;
-  if (!timeline_.empty()) {
-    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_, command));
-  }
-  const int fd = file ? file.get() : STDERR_FILENO;
-  const Report report(json, Screen::of(fd));
+                      uint32_t wanted, const Report& report, int report_fd,
+                      TimelineFile* timeline) const {
   // Forked before the listener opens, so that the listener does not receive this fork. The child
   // does not execute anything yet.
   KNELL_ASSIGN(Child child, Child::create(command, signals));
@@ -428,14 +428,14 @@ Outcome<int> Run::run(const std::vector<std::string>& command, const BlockedSign
   RunResult known;
   known.name = command.front();
   KNELL_ASSIGN(Listener listener, listen_to(child, probe.pid(), options, known.traced_because));
-  KNELL_ASSIGN(
-      const auto writer,
-      BackgroundWriter::create(fd, file ? printable(report_) : "the report to standard error"));
+  KNELL_ASSIGN(const auto writer,
+               BackgroundWriter::create(report_fd, report_.empty() ? "the report to standard error"
+                                                                   : printable(report_)));
   prefer_latency();  // the child is forked already, so CMD keeps the default scheduling
   lower_oom_score();
   Job job(signals, probe, child, command.front());
   Running running(wanted, listener, job, child, probe.pid(), std::move(known), report, *writer,
-                  timeline ? &*timeline : nullptr);
+                  timeline);
   child.go();
   return running.run(child);
 }
@@ -445,8 +445,17 @@ Outcome<int> Run::execute(std::vector<std::string> tail) {
   KNELL_ASSIGN(const bool json, wants_json(format_));
   if (tail.empty()) return usage("missing command; use knell run [OPTIONS] -- CMD ARG...");
   if (tail.front().empty()) return usage("the command must not be empty");
+  // Opening a fifo waits for its reader, so this is done while signals still end this process.
+  KNELL_ASSIGN(const UniqueFd file, open_report());
+  std::optional<TimelineFile> timeline;
+  if (!timeline_.empty()) {
+    KNELL_ASSIGN(timeline, TimelineFile::create(timeline_, tail));
+  }
+  const int fd = file ? file.get() : STDERR_FILENO;
+  const Report report(json, Screen::of(fd));
   KNELL_ASSIGN(const BlockedSignals signals, BlockedSignals::create());
-  KNELL_ASSIGN(const int status, run(tail, signals, wanted, json));
+  KNELL_ASSIGN(const int status,
+               run(tail, signals, wanted, report, fd, timeline ? &*timeline : nullptr));
   if (WIFSIGNALED(status)) signals.die(WTERMSIG(status));
   return shell_status(status);
 }

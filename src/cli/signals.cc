@@ -46,6 +46,8 @@ Outcome<Signals> Signals::create(std::initializer_list<int> caught,
   if (!fd) return failed("cannot create a signalfd: {}", std::strerror(errno));
   wake_fd.store(fd.get(), std::memory_order_relaxed);
   std::vector<Before> before;
+  sigset_t unblocked, mask;
+  sigemptyset(&unblocked);
   const auto change = [&](int signal, void (*handler)(int)) {
     struct sigaction action{};
     action.sa_handler = handler;
@@ -53,10 +55,15 @@ Outcome<Signals> Signals::create(std::initializer_list<int> caught,
     before.push_back({signal, {}});
     ::sigaction(signal, &action, &before.back().action);
   };
-  for (const int signal : caught) change(signal, on_signal);
   for (const int signal : ignored) change(signal, SIG_IGN);
+  for (const int signal : caught) {
+    change(signal, on_signal);
+    sigaddset(&unblocked, signal);
+  }
   change(SIGALRM, on_signal);
-  return Signals(std::move(fd), std::move(before));
+  sigaddset(&unblocked, SIGALRM);
+  ::sigprocmask(SIG_UNBLOCK, &unblocked, &mask);
+  return Signals(std::move(fd), std::move(before), mask);
 }
 
 void Signals::clear() {
@@ -99,6 +106,7 @@ void Signals::restore_failing_writes() {
 void Signals::restore() const {
   restore_failing_writes();
   for (const Before& one : before_) ::sigaction(one.signal, &one.action, nullptr);
+  ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
 }
 
 sigset_t Signals::changed() const {

@@ -13,7 +13,8 @@
 
 namespace knell::cli {
 
-// Signals as a descriptor to poll. They are caught by handlers. A signalfd would need them blocked,
+// Signals as a descriptor to poll. They are caught by handlers, and unblocked: the process that
+// started this one may have blocked them. A signalfd would need them blocked,
 // and Ctrl-C must interrupt a write that waits for a slow reader. A signal that comes just before
 // such a write blocks would be missed, so SIGINT and SIGTERM start an alarm that repeats every
 // second. At most one object a process.
@@ -38,22 +39,25 @@ class Signals {
   // Restores the handling from before ignore_failing_writes(). Async-signal-safe.
   static void restore_failing_writes();
 
-  // For a child process, before execve(2): restores the handling from before create() and
-  // ignore_failing_writes(). Async-signal-safe.
+  // For a child process, before execve(2): restores the mask and the handling from before create()
+  // and ignore_failing_writes(). Async-signal-safe.
   void restore() const;
   // The signals whose handling is changed, for posix_spawnattr_setsigdefault().
   sigset_t changed() const;
+  // The signals that were blocked before create(), for posix_spawnattr_setsigmask().
+  const sigset_t& mask_before() const { return mask_before_; }
 
  private:
   struct Before {
     int signal;
     struct sigaction action;
   };
-  Signals(UniqueFd fd, std::vector<Before> before)
-      : fd_(std::move(fd)), before_(std::move(before)) {}
+  Signals(UniqueFd fd, std::vector<Before> before, const sigset_t& mask)
+      : fd_(std::move(fd)), before_(std::move(before)), mask_before_(mask) {}
 
   UniqueFd fd_;
   std::vector<Before> before_;
+  sigset_t mask_before_;
 };
 
 }  // namespace knell::cli

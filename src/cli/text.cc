@@ -293,7 +293,14 @@ std::string event_text(const knell_event& event) {
   return out;
 }
 
-std::string lost_text(const knell_event& event) {
+// The journal counts damaged blocks and events that were deleted before they were delivered, too.
+// From the other sources only a full buffer causes losses with a count.
+static bool buffer_was_full(const knell_event& event) {
+  const bool journal = event.via == KNELL_VIA_JOURNAL || event.cursor.data != nullptr;
+  return (event.has & KNELL_HAS_COUNT) != 0 && !journal;
+}
+
+std::string lost_text(const knell_event& event, TimeZone zone) {
   constexpr uint32_t kExits = KNELL_EVENT_EXIT | KNELL_EVENT_NONZERO_EXIT;
   const bool counted = (event.has & KNELL_HAS_COUNT) != 0;
   const bool exits = event.lost_types != 0 && (event.lost_types & ~kExits) == 0;
@@ -305,8 +312,9 @@ std::string lost_text(const knell_event& event) {
     if ((event.flags & KNELL_FLAG_EXACT) == 0) out += "at most ";
     out += fmt::format("{} {}{}", event.lost_count, what, event.lost_count == 1 ? "" : "s");
   }
-  if (event.lost_from_time_ns != 0) out += " since " + clock_text(event.lost_from_time_ns);
-  if (counted) out += " (buffer full)";  // only a full buffer causes losses with a count
+  if (const int64_t from = event.lost_from_time_ns; from != 0)
+    out += " since " + (zone == TimeZone::kUtc ? rfc3339_text(from) : clock_text(from));
+  if (buffer_was_full(event)) out += " (buffer full)";
   return out;
 }
 

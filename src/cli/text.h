@@ -40,8 +40,10 @@ std::string command_text(const knell_event& event);
 // How the process ended, or the type of an event that is no exit: "exit 1", "exec", "fork -> 123",
 // "uid 33".
 std::string event_text(const knell_event& event);
-// "lost 12 exits since 03:12:04.981 (buffer full)".
-std::string lost_text(const knell_event& event);
+// "lost 12 exits since 03:12:04.981 (buffer full)"; the cause only where it is certain. The time is
+// that of clock_text(), or with kUtc of rfc3339_text().
+enum class TimeZone { kLocal, kUtc };
+std::string lost_text(const knell_event& event, TimeZone zone = TimeZone::kLocal);
 // The cause of the exit; empty where it is unknown: "  <- kill by 8103 bash <- deploy.sh (root)", "
 // <- out of memory in /docker/1f2e", "  <- by the kernel when 4411 sh (root) exited", "  <-
 // SIGINT from 8103 bash <- deploy.sh (postgres) 2.1s before".

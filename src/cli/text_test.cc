@@ -167,6 +167,21 @@ TEST(LostText, SaysHowExactTheCountIs) {
   event.event.flags = KNELL_FLAG_EXACT;
   event.event.lost_count = 1;
   EXPECT_EQ(lost_text(event), "lost 1 exit since 00:12:01.412 (buffer full)");
+  EXPECT_EQ(lost_text(event, TimeZone::kUtc),
+            "lost 1 exit since 2026-01-01T00:12:01.412000000Z (buffer full)");
+}
+
+TEST(LostText, HasNoCauseIfTheJournalReportsTheLoss) {
+  EventForTest event;
+  event.event.type = KNELL_EVENT_LOST;
+  event.event.has = KNELL_HAS_COUNT;
+  event.event.lost_count = 12;
+  event.event.via = KNELL_VIA_JOURNAL;
+  EXPECT_EQ(lost_text(event), "lost at most 12 events");
+  event.event.via = KNELL_VIA_BPF;
+  EXPECT_EQ(lost_text(event), "lost at most 12 events (buffer full)");
+  event.event.cursor = {"7:9", 3};
+  EXPECT_EQ(lost_text(event), "lost at most 12 events") << "of a durable listener";
 }
 
 TEST(KillerText, NamesTheSenderOrTheCause) {

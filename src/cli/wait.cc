@@ -8,7 +8,7 @@
 // A pidfd does not give the cause of an exit. So once all pidfds are open, a second listener is
 // opened on a source that has causes (knelld, else bpf), and the processes are added to it as well.
 // If its event comes first, that is printed. If the pidfd's event comes first, it is held back for
-// at most kCauseWait.
+// at most kCauseWait, and no longer than the time-out.
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -93,7 +93,9 @@ class Waiting {
   bool read_causes();
   void take(const knell_event& event);
   void print(const knell_event& event);
-  void print_overdue();
+  enum class Held { kOverdue, kAll };
+  void print_held(Held which);
+  bool timeout_passed() const { return timeout_ && Clock::now() - started_ >= *timeout_; }
   Outcome<void> write();
   void wait() const;
   bool done() const { return processes_.empty() || (any_ && status_); }
@@ -170,15 +172,16 @@ void Waiting::print(const knell_event& event) {
   }
 }
 
-void Waiting::print_overdue() {
+// Prints exits without their cause, in the order in which they happened.
+void Waiting::print_held(Held which) {
   if (held_ == 0) return;
-  std::vector<EventCopy> overdue;
+  std::vector<EventCopy> exits;
   for (const auto& [pid, awaited] : processes_) {
-    if (awaited.held && (!causes_ || Clock::now() >= awaited.until))
-      overdue.emplace_back(awaited.held->event());
+    const bool due = which == Held::kAll || !causes_ || Clock::now() >= awaited.until;
+    if (awaited.held && due) exits.emplace_back(awaited.held->event());
   }
-  std::ranges::sort(overdue, {}, [](const EventCopy& one) { return one.event().mono_ns; });
-  for (const EventCopy& one : overdue)
+  std::ranges::sort(exits, {}, [](const EventCopy& one) { return one.event().mono_ns; });
+  for (const EventCopy& one : exits)
     if (!done()) print(one.event());
 }
 
@@ -244,9 +247,10 @@ Outcome<int> Waiting::run() {
     while (more && !done()) {
       KNELL_ASSIGN(more, read_events());
     }
-    print_overdue();
+    const bool last = timeout_passed();
+    print_held(last ? Held::kAll : Held::kOverdue);
     KNELL_TRY(write());
-    if (!done() && timeout_ && Clock::now() - started_ >= *timeout_) return timed_out();
+    if (!done() && last) return timed_out();
   }
   KNELL_TRY(write());
   if (any_ && status_) return *status_;

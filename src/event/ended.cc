@@ -7,7 +7,7 @@
 #include <array>
 #include <charconv>
 
-#include "event/signal_names.h"
+#include "base/signal_names.h"
 
 namespace knell::event {
 

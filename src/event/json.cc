@@ -10,12 +10,12 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/signal_names.h"
 #include "event/digits.h"
 #include "event/fields.h"
 #include "event/id.h"
 #include "event/json_text.h"
 #include "event/mask.h"
-#include "event/signal_names.h"
 
 // The table of fields has the keys and their order; this file has the form of each kind of value.
 //

@@ -24,10 +24,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/signal_names.h"
 #include "event/fields.h"
 #include "event/mask.h"
 #include "event/printable.h"
-#include "event/signal_names.h"
 
 namespace knell::event {
 

@@ -8,8 +8,8 @@
 
 #include "base/duration.h"
 #include "base/result.h"
+#include "base/signal_names.h"
 #include "event/mask.h"
-#include "event/signal_names.h"
 
 // Any text is refused with a sentence or parsed, and the text made from a parsed value parses to
 // the same value.
@@ -22,8 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   } else {
     KNELL_CHECK(mask.error().sentence && !mask.error().context.empty());
   }
-  if (const auto number = event::parse_signal(text); number) {
-    KNELL_CHECK(event::signal_name(*number) != nullptr);
+  if (const auto number = parse_signal(text); number) {
+    KNELL_CHECK(signal_name(*number) != nullptr);
   }
   if (const auto duration = parse_duration(text); duration) {
     KNELL_CHECK(duration->count() >= 0);

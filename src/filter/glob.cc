@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "filter/shortest_match.h"
+
 // A pattern is a sequence of segments separated by stars. The first segment must match at the start
 // of the text, the last one at its end, and each of the others at the first place after the match
 // of the segment before it. There is no backtracking to an earlier star: what follows it has
@@ -272,6 +274,21 @@ size_t Glob::bytes() const {
          tokens_.capacity() * sizeof(Token) + sets_.capacity() * sizeof(Set) +
          segments_.capacity() * sizeof(Segment) + classes_.capacity() +
          masks_.capacity() * sizeof(uint64_t);
+}
+
+size_t shortest_match(std::string_view pattern) {
+  size_t bytes = 0;
+  for (size_t at = 0; at < pattern.size();) {
+    const char c = pattern[at++];
+    if (c == '*') continue;
+    ++bytes;
+    if (c == '\\' && at < pattern.size()) ++at;
+    if (c != '[') continue;
+    const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
+    const size_t end = end_of_bracket(pattern, at + (negated ? 1 : 0));
+    if (end != kNone) at = end + 1;
+  }
+  return bytes;
 }
 
 bool is_glob(std::string_view pattern) {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-#include "event/signal_names.h"
+#include "base/signal_names.h"
 
 namespace knell::filter {
 namespace {
@@ -58,7 +58,7 @@ bool is_valid(const KeyRow&, const Ended& ended) {
     case Ended::Kind::kCodes:
       return ended.first <= ended.last && ended.last <= 255;
     case Ended::Kind::kSignal:
-      return ended.first == ended.last && event::signal_name(ended.first) != nullptr;
+      return ended.first == ended.last && signal_name(ended.first) != nullptr;
     case Ended::Kind::kAnySignal:
     case Ended::Kind::kCore:
     case Ended::Kind::kOom:
@@ -74,7 +74,7 @@ std::string text_of(const Ended& ended) {
       return std::to_string(ended.first) +
              (ended.last == ended.first ? "" : "-" + std::to_string(ended.last));
     case Ended::Kind::kSignal:
-      return event::signal_name(ended.first);
+      return signal_name(ended.first);
     case Ended::Kind::kAnySignal:
       return "signal";
     case Ended::Kind::kCore:

@@ -10,8 +10,8 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
-#include "event/signal_names.h"
-#include "filter/glob.h"
+#include "base/signal_names.h"
+#include "filter/shortest_match.h"
 #include "lib/user_numbers.h"
 
 namespace knell::lib {
@@ -101,9 +101,27 @@ Result<Value> parse_cgroup(std::string_view key, std::string_view word) {
   return Value(std::string(word));
 }
 
+// The length of the part of `pattern` that stands for its first `count` bytes, if these are literal
+// (a backslash makes the next byte literal); npos if they are not.
+size_t literal_prefix(std::string_view pattern, size_t count) {
+  size_t at = 0;
+  for (size_t bytes = 0; bytes < count; ++bytes) {
+    if (at == pattern.size() || std::string_view("*?[").contains(pattern[at]))
+      return std::string_view::npos;
+    at += pattern[at] == '\\' && at + 1 < pattern.size() ? 2 : 1;
+  }
+  return at;
+}
+
 // The kernel truncates names, so only the first bytes of a longer one can match.
-Value comm_pattern(std::string_view word) {
-  return std::string(filter::is_glob(word) ? word : word.substr(0, filter::kMaxCommBytes));
+Result<Value> comm_pattern(std::string_view key, std::string_view word) {
+  const size_t prefix = literal_prefix(word, filter::kMaxCommBytes);
+  if (prefix != std::string_view::npos) return Value(std::string(word.substr(0, prefix)));
+  if (filter::shortest_match(word) > filter::kMaxCommBytes)
+    return say(EINVAL, std::string(key) + ": '" + std::string(word) +
+                           "' matches only names longer than the 15 bytes that the kernel stores; "
+                           "shorten it");
+  return Value(std::string(word));
 }
 
 // nullopt: above 255.
@@ -128,7 +146,7 @@ std::unexpected<Error> no_way_to_end(std::string_view word) {
   // For signals, the error of parse_signal() has the nearest name.
   if (const auto near = nearest(word, kWaysToEnd); !near.empty()) {
     sentence += "; did you mean '" + std::string(near) + "'?";
-  } else if (const auto signal = event::parse_signal(word); !signal) {
+  } else if (const auto signal = parse_signal(word); !signal) {
     const std::string& words = signal.error().context;
     if (const size_t at = words.find("; did you mean"); at != std::string::npos) {
       sentence += words.substr(at);
@@ -147,8 +165,8 @@ Result<Value> parse_ended(std::string_view key, std::string_view word) {
   if (word == "core") return Value(Ended{.kind = Ended::Kind::kCore});
   if (word == "oom") return Value(Ended{.kind = Ended::Kind::kOom});
   if (word == "unknown") return Value(Ended{.kind = Ended::Kind::kUnknown});
-  if (!all_digits(word) && !range && !event::looks_like_signal(word)) return no_way_to_end(word);
-  KNELL_ASSIGN(const int signal, event::parse_signal(word));
+  if (!all_digits(word) && !range && !looks_like_signal(word)) return no_way_to_end(word);
+  KNELL_ASSIGN(const int signal, parse_signal(word));
   const auto number = static_cast<uint16_t>(signal);
   return Value(Ended{.kind = Ended::Kind::kSignal, .first = number, .last = number});
 }
@@ -166,7 +184,7 @@ Result<Value> parse_value(Key key, std::string_view name, std::string_view word)
     case Key::kShorter:
       return parse_nanoseconds(name, word);
     case Key::kComm:
-      return comm_pattern(word);
+      return comm_pattern(name, word);
     case Key::kExe:
     case Key::kUnit:
     case Key::kContainer:

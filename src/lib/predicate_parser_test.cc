@@ -76,6 +76,34 @@ bool matches(const Flags& flags, const knell_event& event) {
   return predicates.matches(event, ancestry);
 }
 
+knell_event named(string_view comm) {
+  knell_event event = grep();
+  event.comm = bytes(comm);
+  return event;
+}
+
+TEST(Predicates, APatternForALongNameIsCutToWhatTheKernelStores) {
+  const knell_event event = named("systemd-network");
+  for (const string_view pattern : {"systemd-networkd", "systemd-networkd*", "systemd-network?*",
+                                    "systemd\\-networkd*", "systemd-network*", "systemd-netwo*"}) {
+    EXPECT_TRUE(matches({{"comm", pattern}}, event)) << pattern;
+    EXPECT_FALSE(matches({{"comm", "!" + std::string(pattern)}}, event)) << pattern;
+  }
+  EXPECT_FALSE(matches({{"comm", "systemd-networkd*"}}, named("systemd-networ")));
+  EXPECT_TRUE(matches({{"comm", "!systemd-networkd*"}}, named("systemd-resolve")));
+}
+
+TEST(Predicates, APatternThatNoNameCanMatchIsRefused) {
+  Predicates predicates;
+  for (const string_view pattern :
+       {"*-networkd-service", "!s?stemd-networkd", "systemd-netwo[r]kd"}) {
+    const auto added = add(predicates, "comm", pattern);
+    ASSERT_FALSE(added) << pattern;
+    EXPECT_NE(added.error().context.find("15 bytes"), std::string::npos) << added.error().context;
+  }
+  EXPECT_TRUE(add(predicates, "comm", "*-networkd-serv"));
+}
+
 TEST(Predicates, WithoutAnyEverythingMatches) {
   EXPECT_TRUE(Predicates().empty());
   EXPECT_TRUE(matches({}, stranger()));

@@ -45,3 +45,9 @@ EXPECT_ERR \Aknell: cannot signal process \d+: Operation not permitted\n\Z
 NAME a stopped process ends at SIGKILL
 RUN sh -c 'kill -STOP $$' & until_stopped $!; knell kill -9 $!
 EXPECT \A\d+ SIGKILL after \S+\n\Z
+
+NAME real-time signals
+RUN for s in RTMIN+1 SIGRTMAX 35 sigrtmin; do sleep 1000 & until_runs $! sleep; knell kill -s $s $!; done; knell kill -s RTMIN+31 1; echo $?; knell kill -s 65 1; echo $?
+EXPECT \A\d+ SIGRTMIN\+1 after [^\n]*\n\d+ SIGRTMAX after [^\n]*\n\d+ SIGRTMIN\+1 after [^\n]*\n\d+ SIGRTMIN after [^\n]*\n2\n2\n\Z
+EXPECT_ERR ^knell: --signal: there is no signal 'RTMIN\+31'$
+EXPECT_ERR ^knell: --signal: there is no signal '65'$

@@ -105,3 +105,8 @@ EXPECT ^4$
 NAME signals of failing writes are unchanged for the command
 RUN [ "$(grep SigIgn /proc/self/status)" = "$(knell run -- grep SigIgn /proc/self/status)" ] && echo same
 EXPECT ^same$
+
+NAME a signal ends it while a fifo has no reader
+SETUP mkfifo report timeline.svg
+RUN for file in '--report report' '--timeline timeline.svg'; do timeout -k 5 1 knell run $file -- true; echo $?; done
+EXPECT \A124\n124\n\Z

@@ -365,3 +365,16 @@ SETUP cat > script <<'END'
  END
 RUN bash script
 EXPECT \Alost\n\Z
+
+NAME the command inherits variables that are not those of an event
+SETUP printf '#!/bin/sh\nenv | grep ^KNELL_ | grep -E "_(SOCKET|OTHER|LOST|SKIPPED)="\n' >hook
+SETUP chmod +x hook
+RUN export KNELL_OTHER=kept KNELL_LOST=5 KNELL_SKIPPED=6; (while :; do sh -c 'sleep 0.1; exit 3'; done) & knell watch -e nonzero-exit -C sh --under $! -n 1 --exec ./hook | sort
+EXPECT \AKNELL_OTHER=kept\nKNELL_SOCKET=\n\Z
+
+NAME --exec runs commands although SIGCHLD was blocked, which the commands keep
+NEEDS tool:python3
+TIMEOUT 60
+SETUP printf 'import os, signal, sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})\nos.execvp(sys.argv[1], sys.argv[1:])\n' >blocks
+RUN (while :; do sh -c 'sleep 0.1; exit 3'; done) & python3 blocks knell watch -e nonzero-exit -C sh --under $! -n 1 --exec grep SigBlk /proc/self/status
+EXPECT ^SigBlk:\s0{11}10000$

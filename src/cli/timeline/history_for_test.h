@@ -74,6 +74,15 @@ class HistoryForTest {
     event.event.killed_by.cause = KNELL_CAUSE_OOM;
     return add(event, at);
   }
+  // An exit in another boot, which began `boot_at` after the first one.
+  HistoryForTest& exit_in_boot(uint32_t boot, uint64_t boot_at, pid_t pid, uint64_t at,
+                               uint64_t duration_ns) {
+    EventForTest event;
+    event.process(pid, 0).exit(0).lasted(duration_ns);
+    event.event.id = id(pid, 1);
+    event.event.id.boot = boot;
+    return add(event, at, boot_at);
+  }
   HistoryForTest& exit_with_parent_id(pid_t pid, pid_t parent, uint64_t at) {
     EventForTest event;
     event.process(pid, parent).exit(0);
@@ -97,9 +106,9 @@ class HistoryForTest {
 
  private:
   static knell_id id(pid_t pid, uint64_t start) { return {0x12345678, pid, start, KNELL_ID_START}; }
-  HistoryForTest& add(EventForTest& event, uint64_t at) {
+  HistoryForTest& add(EventForTest& event, uint64_t at, uint64_t boot_at = 0) {
     event.event.mono_ns = at;
-    event.event.time_ns = static_cast<int64_t>(at) + 1'700'000'000'000'000'000;
+    event.event.time_ns = static_cast<int64_t>(at + boot_at) + 1'700'000'000'000'000'000;
     history.add(event);
     return *this;
   }

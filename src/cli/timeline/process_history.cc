@@ -147,14 +147,34 @@ void ProcessHistory::add_exit(const knell_event& event, PastProcess& process) {
   if (!process.executed || process.args == 0) set_names(event, process);
 }
 
+// CLOCK_MONOTONIC begins again with each boot. Events of another boot than that of the first event
+// are placed by CLOCK_REALTIME.
+bool ProcessHistory::other_boot(const knell_event& event) {
+  if (realtime_ || !known(event.id)) return in_other_boot_;
+  if (!boot_) boot_ = event.id.boot;
+  in_other_boot_ = event.id.boot != *boot_;
+  return in_other_boot_;
+}
+
 void ProcessHistory::add(const knell_event& event) {
   if (event.type == KNELL_EVENT_LOST) {
     losses_.add(event);
     return;
   }
+  if (!other_boot(event)) return add_of_first_boot(event);
+  // In uint64_t, since the values may be forged and overflow.
+  const auto mono =
+      static_cast<uint64_t>(event.time_ns) - static_cast<uint64_t>(real_minus_mono_ns_);
+  knell_event moved = event;
+  moved.mono_ns = static_cast<int64_t>(mono) < 0 ? 0 : mono;
+  add_of_first_boot(moved);
+}
+
+void ProcessHistory::add_of_first_boot(const knell_event& event) {
   if (!begin_ns_) begin_ns_ = event.mono_ns;
   if (real_minus_mono_ns_ == 0 && event.time_ns != 0)
     real_minus_mono_ns_ = event.time_ns - static_cast<int64_t>(event.mono_ns);
+  earliest_ns_ = std::min(earliest_ns_, event.mono_ns);
   end_ns_ = std::max(end_ns_, event.mono_ns);
   if (event.type == KNELL_EVENT_FORK) return add_fork(event);
   const uint32_t index = find_or_add(event);
@@ -210,6 +230,9 @@ void ProcessHistory::break_cycles() {
 void ProcessHistory::finish(uint64_t mono_ns) {
   uint64_t first = UINT64_MAX;
   for (const PastProcess& process : processes_) first = std::min(first, process.start_ns);
+  // The first event need not be the earliest: the clock may be set back, and a file may have events
+  // of several hosts. No process ends before the earliest event.
+  if (begin_ns_) begin_ns_ = std::min(*begin_ns_, earliest_ns_);
   if (!processes_.empty()) begin_ns_ = std::max(first, begin_ns());
   end_ns_ = std::max({end_ns_, mono_ns, begin_ns()});
   for (PastProcess& process : processes_) {

@@ -50,7 +50,8 @@ struct PastProcess {
 
 // The processes of a stream of events, which may be live or of a recording: each process that any
 // event is about, with its parent, life and end. Add the events in the order of the stream, then
-// call finish(). Not thread-safe.
+// call finish(). The times of events of several boots are made comparable: all are those of the
+// clock of the first boot. Not thread-safe.
 class ProcessHistory {
  public:
   // Processes beyond `most` are only counted, so that the memory is bounded.
@@ -59,8 +60,8 @@ class ProcessHistory {
   void add(const knell_event& event);
   // Adds a process that has just been started and for which no fork will be reported.
   void start(pid_t pid, uint64_t mono_ns);
-  // Sets the time from which on events were received; by default that of the first event. The
-  // history begins with the first process that started after it.
+  // Sets the time from which on events were received; by default, and at the latest, that of the
+  // earliest event. The history begins with the first process that started after it.
   void set_begin(uint64_t mono_ns) { begin_ns_ = mono_ns; }
   // The times of the events are CLOCK_REALTIME, not CLOCK_MONOTONIC.
   void set_realtime() { realtime_ = true; }
@@ -93,6 +94,8 @@ class ProcessHistory {
   uint32_t find(pid_t pid, const knell_id& id) const;
   uint32_t find_or_add(const knell_event& event);
   uint32_t push(PastProcess process);
+  bool other_boot(const knell_event& event);
+  void add_of_first_boot(const knell_event& event);
   void add_fork(const knell_event& event);
   void add_exit(const knell_event& event, PastProcess& process);
   void set_names(const knell_event& event, PastProcess& process);
@@ -114,7 +117,10 @@ class ProcessHistory {
   Losses losses_;
   uint64_t left_out_ = 0;
   std::optional<uint64_t> begin_ns_;
+  uint64_t earliest_ns_ = UINT64_MAX;  // the earliest event
   uint64_t end_ns_ = 0;
+  std::optional<uint32_t> boot_;  // of the first event
+  bool in_other_boot_ = false;    // the last event is of another one
   int64_t real_minus_mono_ns_ = 0;
   bool realtime_ = false;
 };

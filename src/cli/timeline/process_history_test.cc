@@ -129,6 +129,39 @@ TEST(ProcessHistory, BeginsWithTheFirstProcess) {
   EXPECT_EQ(test.finish().begin_ns(), 3100U);
 }
 
+void expect_within_the_history(const ProcessHistory& history) {
+  for (const PastProcess& process : history.processes()) {
+    EXPECT_LE(history.begin_ns(), history.shown_start_ns(process));
+    EXPECT_LE(history.shown_start_ns(process), process.end_ns);
+    EXPECT_LE(process.end_ns, history.end_ns());
+  }
+}
+
+TEST(ProcessHistory, AnEarlierEventAfterALaterOneIsInTheHistory) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  HistoryForTest test;
+  test.history.set_realtime();
+  test.exit_after(10, 100 * kSecond, kSecond).exit_after(11, 50 * kSecond, kSecond);
+  const ProcessHistory& history = test.finish();
+  EXPECT_EQ(history.begin_ns(), 50 * kSecond);
+  EXPECT_EQ(history.end_ns(), 100 * kSecond);
+  expect_within_the_history(history);
+}
+
+TEST(ProcessHistory, EventsOfALaterBootComeAfterThoseOfTheFirst) {
+  HistoryForTest test;
+  test.history.set_begin(5000);
+  test.exit_in_boot(1, 0, 10, 6000, 500).exit_in_boot(2, 20'000, 10, 1000, 300);
+  const ProcessHistory& history = test.finish();
+  ASSERT_EQ(history.processes().size(), 2U);
+  EXPECT_EQ(history.begin_ns(), 5500U);
+  EXPECT_EQ(history.processes()[0].end_ns, 6000U);
+  EXPECT_EQ(history.processes()[1].start_ns, 20'700U);
+  EXPECT_EQ(history.processes()[1].end_ns, 21'000U);
+  EXPECT_EQ(history.end_ns(), 21'000U);
+  expect_within_the_history(history);
+}
+
 TEST(ProcessHistory, AnExitWithoutStatusIsUnknownAndNoFailure) {
   HistoryForTest test;
   test.start(10, 100).exit_unknown(10, 200);

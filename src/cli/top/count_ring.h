@@ -21,16 +21,17 @@ struct ProcessCounts {
   }
 };
 
-// Counts for the last `Slots` slots of time. A slot is a number that rises with the time.
+// Counts for the last `Slots` slots of time. A slot is a number that rises with the time. If the
+// clock is set back by more than the ring, the ring begins again.
 template <size_t Slots>
 class CountRing {
  public:
   static constexpr size_t kSize = Slots;
 
-  // The counts of this slot; nullptr: it is older than the ring.
-  ProcessCounts* slot(int64_t number) {
+  ProcessCounts& slot(int64_t number) {
+    if (last_ != kNone && number <= last_ - static_cast<int64_t>(Slots)) *this = {};
     if (last_ == kNone || number > last_) advance(number);
-    return number > last_ - static_cast<int64_t>(Slots) ? &slots_[place(number)] : nullptr;
+    return slots_[place(number)];
   }
   // Zero for a slot that is not in the ring.
   ProcessCounts at(int64_t number) const {

@@ -234,7 +234,10 @@ void TopLoop::start_filter() {
 void TopLoop::apply_filter() {
   auto selection = Selection::parse(state_.filter->text());
   if (!selection) return say(selection.error().line, true);
-  if (const auto good = selection->check(kEvents); !good) return say(good.error().line, true);
+  Selection checked = *selection;
+  if (past_) checked.set_recorded();
+  const auto good = checked.check(kEvents, &plan_.selection);
+  if (!good) return say(good.error().line, true);
   auto opened = open_listener(plan_.options);
   if (!opened) return say(opened.error().line, true);
   if (const auto applied = selection->apply(*opened); !applied)

@@ -133,14 +133,14 @@ void TopModel::add(const knell_event& event) {
     return;
   }
   total_ += counts;
-  if (ProcessCounts* slot = graph_.slot(event.time_ns / options_.slot_ns)) *slot += counts;
+  graph_.slot(event.time_ns / options_.slot_ns) += counts;
   fmt::memory_buffer space;
   for (size_t i = 0; i < kGroupKeys; ++i) {
     const auto key = static_cast<GroupKey>(i);
     Group& group = group_of(key, group_name(key, event, space));
     group.total += counts;
-    group.last_ns = std::max(group.last_ns, event.time_ns);
-    if (ProcessCounts* second = group.seconds.slot(second_of(event.time_ns))) *second += counts;
+    group.last_ns = event.time_ns;
+    group.seconds.slot(second_of(event.time_ns)) += counts;
     if ((event.has & KNELL_HAS_DURATION) != 0) group.lives.add(event.duration_ns);
   }
 }

@@ -172,20 +172,34 @@ TEST(TopModel, ACopyStaysAsItWas) {
             "first name that is too long for a short string");
 }
 
-TEST(CountRing, ForgetsOldSlotsAndIgnoresOlderOnes) {
+TEST(TopModel, CountsAgainAtOnceAfterTheClockWasSetBack) {
+  TopModel model;
+  model.add(exit_of("cc1", 0, 4000 * kSecond));
+  for (int i = 0; i < 3; ++i) model.add(exit_of("cc1", 0, 400 * kSecond + i));
+  EXPECT_EQ(model.graph().at(400).died, 3U);
+  const auto rows = model.rows(GroupKey::kName, GroupOrder::kRate, 401 * kSecond, 10);
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(TopModel::recent(*rows[0].group, 401 * kSecond).died, 3U);
+  EXPECT_EQ(rows[0].group->total.died, 4U);
+}
+
+TEST(CountRing, BeginsAgainWithASlotThatIsOlderThanTheRing) {
   CountRing<4> ring;
-  ring.slot(10)->died = 1;
-  ring.slot(12)->died = 3;
+  ring.slot(10).died = 1;
+  ring.slot(12).died = 3;
   EXPECT_EQ(ring.at(10).died, 1U);
   EXPECT_EQ(ring.at(11).died, 0U);
-  ring.slot(9)->died = 7;
+  ring.slot(9).died = 7;
   EXPECT_EQ(ring.at(9).died, 7U);
-  EXPECT_EQ(ring.slot(8), nullptr);
-  ring.slot(14)->died = 5;
+  ring.slot(14).died = 5;
   EXPECT_EQ(ring.at(10).died, 0U);
   EXPECT_EQ(ring.at(12).died, 3U);
-  ring.slot(1000)->died = 1;
+  ring.slot(10).died = 2;
+  EXPECT_EQ(ring.at(10).died, 2U);
   EXPECT_EQ(ring.at(12).died, 0U);
+  EXPECT_EQ(ring.at(14).died, 0U);
+  ring.slot(1000).died = 1;
+  EXPECT_EQ(ring.at(10).died, 0U);
   EXPECT_EQ(ring.at(998).died, 0U);
 }
 

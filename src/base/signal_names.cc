@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "event/signal_names.h"
+#include "base/signal_names.h"
 
 #include <array>
 #include <charconv>
@@ -9,7 +9,7 @@
 
 #include "base/nearest.h"
 
-namespace knell::event {
+namespace knell {
 namespace {
 
 constexpr int kCount = 128;  // a wait status has seven bits for the signal
@@ -132,4 +132,4 @@ bool looks_like_signal(std::string_view text) {
   return !word.empty() && (word.size() + 3 == text.size() || find(word) != 0);
 }
 
-}  // namespace knell::event
+}  // namespace knell

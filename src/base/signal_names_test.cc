@@ -1,13 +1,13 @@
 // SPDX-FileCopyrightText: The knell authors
 // SPDX-License-Identifier: Apache-2.0
-#include "event/signal_names.h"
+#include "base/signal_names.h"
 
 #include <gtest/gtest.h>
 
 #include <csignal>
 #include <string>
 
-namespace knell::event {
+namespace knell {
 namespace {
 
 TEST(SignalNames, Names) {
@@ -58,4 +58,4 @@ TEST(SignalNames, LooksLikeSignal) {
 }
 
 }  // namespace
-}  // namespace knell::event
+}  // namespace knell

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 
-namespace knell::event {
+namespace knell {
 
 // "SIGSEGV", "SIGRTMIN+3", "SIG70" for numbers without a name; null below 1 and above 127. The text
 // is static.
@@ -19,4 +19,4 @@ Result<int> parse_signal(std::string_view text);
 // Whether `text` is meant as a signal: SIG..., or a signal's name without it.
 bool looks_like_signal(std::string_view text);
 
-}  // namespace knell::event
+}  // namespace knell

@@ -46,7 +46,7 @@ std::unique_ptr<journal::Recorder> start_recorder(const Config::Journal& journal
 }
 
 std::optional<int64_t> last_time(const std::string& path) {
-  auto reader = journal::Reader::open(path);
+  auto reader = journal::Reader::open(journal::journal_file(path));
   if (!reader) return std::nullopt;
   journal::EveryEvent every;
   std::array<knell_event, 1> last{};

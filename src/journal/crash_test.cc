@@ -67,20 +67,26 @@ class CrashTest : public ::testing::Test {
   }
   // The events in the journal must be consecutive, correct, and reach at least to `committed`.
   void check(int committed) {
-    auto store = Store::open(options());
+    Store::Replacement replacement;
+    auto store = Store::open(options(), system_clock(), replacement);
     ASSERT_TRUE(store) << store.error().message();
-    EXPECT_TRUE(damaged_before_ || store->replaced().moved_to.empty());
+    EXPECT_TRUE(damaged_before_ || replacement.moved_to.empty());
+    const int64_t before = damaged_before_ ? 1 : 0;  // the lost event
     auto reader = Reader::open(options().path);
     ASSERT_TRUE(reader) << reader.error().message();
     const auto all = read_all(*reader, every_);
     ASSERT_TRUE(all) << all.error().message();
-    const int64_t last = all->empty() ? 0 : all->back().seq;
+    const int64_t last = all->empty() ? 0 : all->back().seq - before;
     EXPECT_GE(last, committed);
     EXPECT_EQ(last % 60, 0) << "the journal has a part of a transaction";
     for (size_t i = 0; i < all->size(); ++i) {
       const Seen& one = (*all)[i];
+      if (one.seq <= before) {
+        EXPECT_EQ(one.type, KNELL_EVENT_LOST);
+        continue;
+      }
       ASSERT_EQ(one.type, KNELL_EVENT_EXIT);
-      EXPECT_EQ(one.seq, one.pid);
+      EXPECT_EQ(one.seq, one.pid + before);
       EXPECT_EQ(one.comm, "grep");
       EXPECT_EQ(one.seq, all->front().seq + static_cast<int64_t>(i));
     }
@@ -91,7 +97,7 @@ class CrashTest : public ::testing::Test {
       EXPECT_EQ(name->acked, last - 30);
     }
     // The next events follow without a gap.
-    EXPECT_EQ(store->next_seq(), last + 1);
+    EXPECT_EQ(store->next_seq(), last + 1 + before);
     ASSERT_TRUE(store->append(exit_event(static_cast<int32_t>(last) + 1)));
     ASSERT_TRUE(store->commit());
   }
@@ -99,7 +105,7 @@ class CrashTest : public ::testing::Test {
   void kill_everywhere(const std::function<void()>& prepare) {
     for (int n = 1;; ++n) {
       SCOPED_TRACE("call " + std::to_string(n));
-      folder_ = std::make_unique<TemporaryFolder>();
+      folder_ = std::make_unique<TemporaryFolder>("/dev/shm");
       prepare();
       int ends[2];
       ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
@@ -157,6 +163,66 @@ TEST_F(CrashTest, MovesADamagedFileAsideAtAnyCall) {
     }
     std::ofstream(options().path) << std::string(20'000, 'x');
   });
+}
+
+// The data is in the WAL only. Either nothing has changed, or the new journal has the lost event
+// and the durable listener, and the file that was moved aside is complete.
+TEST_F(CrashTest, ReplacesAFileAtAnyCall) {
+  const TemporaryFolder origin;
+  auto writer = Store::open({.path = origin.file("journal.db")});
+  ASSERT_TRUE(writer);
+  ASSERT_TRUE(writer->put({.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT}));
+  for (int pid = 1; pid <= 20; ++pid) ASSERT_TRUE(writer->append(exit_event(pid)));
+  ASSERT_TRUE(writer->acknowledge(1, "n", 7) && writer->commit());
+  const auto events_in = [&](const std::string& path) {
+    auto reader = Reader::open(path);
+    return reader ? read_all(*reader, every_).value_or(std::vector<Seen>()) : std::vector<Seen>();
+  };
+  for (int n = 1;; ++n) {
+    SCOPED_TRACE("call " + std::to_string(n));
+    folder_ = std::make_unique<TemporaryFolder>("/dev/shm");
+    for (const char* name : {"journal.db", "journal.db-wal"})
+      fs::copy_file(origin.file(name), folder_->file(name));
+    const Outcome outcome = run_until(n, [&] {
+      Store::Replacement replacement{.why = "it is damaged"};
+      if (!Store::open(options(), system_clock(), replacement)) ::_exit(1);
+    });
+    if (outcome == Outcome::kCannotTrace) GTEST_SKIP() << "ptrace(2) is not allowed here";
+    const auto names = read_durable_names(options().path);
+    ASSERT_EQ(names.size(), 1U) << "knelld would not store its events from the start";
+    auto store = Store::open(options());
+    ASSERT_TRUE(store) << store.error().message();
+    const DurableName* name = store->names().find(1, "n");
+    ASSERT_NE(name, nullptr);
+    const auto events = events_in(options().path);
+    std::vector<std::string> moved, unknown;
+    for (const auto& entry : fs::directory_iterator(folder_->path())) {
+      const std::string file = entry.path().filename();
+      if (file.starts_with("journal.db.damaged-") && file.ends_with("Z"))
+        moved.push_back(entry.path());
+      else if (file.starts_with("journal.db."))
+        if (!file.starts_with("journal.db.damaged-")) unknown.push_back(file);
+    }
+    EXPECT_TRUE(unknown.empty() || moved.empty()) << unknown[0];
+    if (store->id() == writer->id()) {
+      EXPECT_EQ(events.size(), 20U);
+      EXPECT_EQ(name->acked, 7);
+      EXPECT_TRUE(moved.empty());
+    } else {
+      ASSERT_EQ(events.size(), 1U);
+      EXPECT_EQ(events[0].type, KNELL_EVENT_LOST);
+      EXPECT_FALSE(events[0].lost);
+      EXPECT_EQ(name->acked, 0);
+      ASSERT_EQ(moved.size(), 1U);
+      EXPECT_EQ(events_in(moved[0]).size(), 20U);
+    }
+    if (HasFailure()) return;
+    if (outcome == Outcome::kFinished) {
+      EXPECT_NE(store->id(), writer->id());
+      EXPECT_GT(n, 20) << "too few calls were traced";
+      return;
+    }
+  }
 }
 
 }  // namespace

@@ -81,8 +81,10 @@ class History {
 
   void open() {
     store_.reset();
-    auto store = Store::open({.path = path_, .most_bytes = 96 << 10, .checkpoint_bytes = 64 << 10});
-    KNELL_CHECK(store && store->replaced().moved_to.empty());
+    Store::Replacement replacement;
+    auto store = Store::open({.path = path_, .most_bytes = 96 << 10, .checkpoint_bytes = 64 << 10},
+                             system_clock(), replacement);
+    KNELL_CHECK(store && replacement.moved_to.empty());
     store_.emplace(*std::move(store));
     KNELL_CHECK(store_->next_seq() == newest_ + 1);
   }

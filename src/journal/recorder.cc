@@ -204,19 +204,15 @@ Result<void> Recorder::open() {
   if (now < next_try_ns_) return make_error(EAGAIN, "open the journal");
   if (store_) return {};
   next_try_ns_ = now + kRetryNs;
-  KNELL_ASSIGN(store_, Store::open(options_.store, clock_, damage_, names_));
-  damage_.clear();
-  names_.clear();
-  if (age_clock_) store_->set_age_clock(*age_clock_);
-  const Store::Replaced& replaced = store_->replaced();
-  if (!replaced.moved_to.empty()) {
-    say_(replaced.why + "; moved to " + replaced.moved_to + ", a new journal was created");
-    const Hole unknown{.exact = false,
-                       .types = KNELL_EVENT_ALL,
-                       .until_ns = now,
-                       .until_time_ns = clock_.realtime_ns()};
-    unwritten_.add(unknown);
+  auto opened = Store::open(options_.store, clock_, replacement_);
+  if (!replacement_.moved_to.empty()) {
+    say_(replacement_.why + "; moved to " + replacement_.moved_to + ", a new journal was created");
+    replacement_ = {};
+    const std::lock_guard lock(mutex_);
+    ++status_.written;  // the lost event at its begin
   }
+  KNELL_ASSIGN(store_, std::move(opened));
+  if (age_clock_) store_->set_age_clock(*age_clock_);
   resolve_doubt();
   if (const auto count = std::exchange(count_written_, {})) {
     const uint64_t before = count();
@@ -231,7 +227,6 @@ Result<void> Recorder::open() {
 void Recorder::resolve_doubt() {
   const auto doubt = std::exchange(in_doubt_, std::nullopt);
   if (!doubt || doubt->id != store_->id() || doubt->next_seq != store_->next_seq()) return;
-  unwritten_ = {};
   const std::lock_guard lock(mutex_);
   status_.written += doubt->written;
   if (doubt->has_batch) drop_batch();
@@ -246,7 +241,7 @@ void Recorder::drop_batch() {
 
 // The number of events in the current transaction.
 uint64_t Recorder::records() const {
-  uint64_t count = unwritten_.empty() ? 0 : 1;
+  uint64_t count = 0;
   batch_.for_each([&](const knell_event&) {
     ++count;
     return true;
@@ -258,7 +253,6 @@ Result<void> Recorder::try_write(const std::vector<DurableRequest>& requests) {
   answers_.clear();
   KNELL_TRY(open());
   Result<void> appended;
-  if (!unwritten_.empty()) appended = store_->append(unwritten_.event());
   batch_.for_each([&](const knell_event& event) {
     if (appended) appended = store_->append(event);
     return appended.has_value();
@@ -267,7 +261,6 @@ Result<void> Recorder::try_write(const std::vector<DurableRequest>& requests) {
   if (appended) appended = store_->commit();
   KNELL_TRY(appended);
   const uint64_t count = records();
-  unwritten_ = {};
   if (std::exchange(reported_failure_, false)) say_("writes to the journal work again");
   {
     const std::lock_guard lock(mutex_);
@@ -314,8 +307,7 @@ void Recorder::on_failure(const Error& error) {
 void Recorder::on_damage(const Error& error) {
   const uint64_t now = clock_.monotonic_ns();
   if (store_) {
-    damage_ = error.message();
-    names_ = store_->names().all();
+    replacement_ = {.why = error.message(), .names = store_->names().all()};
   }
   store_.reset();
   if (now - damaged_ns_ > kMostDamageDelayNs) damage_delay_ns_ = 0;

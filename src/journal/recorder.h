@@ -161,12 +161,10 @@ class Recorder {
   uint64_t batch_added_ = 0;  // added_ when the batch was taken
   std::optional<AgeClock> age_clock_;  // clock of the last store
   std::vector<Answer> answers_;        // answers to the requests of the current transaction
-  std::vector<DurableName> names_;     // names of a damaged file, for the next one
   uint64_t next_try_ns_ = 0;           // CLOCK_MONOTONIC: when to open the store again
-  std::string damage_;       // why the next open() must move the file aside; empty: it need not
-  uint64_t damaged_ns_ = 0;  // CLOCK_MONOTONIC: when a damaged file was last found
+  Store::Replacement replacement_;     // of a file that was damaged in use, at the next open()
+  uint64_t damaged_ns_ = 0;            // CLOCK_MONOTONIC: when a damaged file was last found
   uint64_t damage_delay_ns_ = 0;
-  Hole unwritten_;  // the events that the file lacks, for the next lost event
   // The last failed transaction, if the store was closed then.
   struct InDoubt {
     std::string id;        // id of the journal

@@ -307,20 +307,112 @@ TEST_F(RecorderTest, MovesFilesAsideMoreAndMoreSlowly) {
   EXPECT_EQ(write(), Recorder::State::kWorking);
 }
 
-// The files have no room to grow, as on a full disk.
+// While it lives, files have no room to grow, as on a full disk.
+class NoRoom {
+ public:
+  NoRoom() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    KNELL_CHECK(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit none{.rlim_cur = 4096, .rlim_max = before_.rlim_max};
+    KNELL_CHECK(::setrlimit(RLIMIT_FSIZE, &none) == 0);
+  }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+  ~NoRoom() { KNELL_CHECK(::setrlimit(RLIMIT_FSIZE, &before_) == 0); }
+
+ private:
+  rlimit before_{};
+};
+
+// A full disk has no room for the new journal. knelld is started again meanwhile.
+TEST_F(RecorderTest, ADamagedFileStaysUntilThereIsRoomForANewJournal) {
+  make_folder();
+  start(options());
+  recorder_->request({.token = 1,
+                      .what = Attach{.wanted = {.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT},
+                                     .most_of_account = 1}});
+  add(1, 10);
+  recorder_->flush();
+  const auto moved = [&] {
+    int files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.file("sub"))) {
+      const std::string name = entry.path().filename();
+      files += name.find(".damaged-") != std::string::npos && name.ends_with("Z") ? 1 : 0;
+    }
+    return files;
+  };
+  {
+    auto database = Database::open(options().store.path, Database::Mode::kWrite);
+    ASSERT_TRUE(database->keep_wal() && database->execute("DROP TABLE block"));
+  }
+  {
+    const NoRoom no_room;
+    for (int i = 0; i < 4; ++i) {
+      add(11, 11);
+      recorder_->flush();
+      EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
+      clock_.now_ns += 2'000'000'000;
+    }
+    EXPECT_EQ(moved(), 0);
+    recorder_.reset();
+  }
+  EXPECT_EQ(moved(), 0);
+  EXPECT_EQ(read_durable_names(options().store.path).size(), 1U);
+  start(options());
+  add(12, 12);
+  recorder_->flush();
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_EQ(recorder_->status().written, 2U);
+  EXPECT_EQ(moved(), 1);
+  EXPECT_THAT(said_, HasSubstr("; moved to " + options().store.path + ".damaged-"));
+  const auto names = recorder_->take_progress().names;
+  ASSERT_EQ(names->size(), 1U);
+  EXPECT_EQ(names->front().acked, 0);
+  const auto all = read();
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
+  EXPECT_FALSE(all[0].lost);
+  EXPECT_EQ(all[1].pid, 12);
+}
+
+// The new journal is complete, and then there is no room for its WAL.
+TEST_F(RecorderTest, AFileIsMovedAsideOnce) {
+  make_folder();
+  start(options());
+  add(1, 10);
+  recorder_->flush();
+  recorder_.reset();
+  const std::string path = options().store.path, next = path + ".new";
+  ASSERT_TRUE(Store::open({.path = next}));
+  for (const char* part : {"-wal", "-shm"}) std::filesystem::remove(next + part);
+  {
+    const NoRoom no_room;
+    start(options());
+    for (int i = 0; i < 3; ++i) {
+      add(11, 11);
+      recorder_->flush();
+      EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
+      clock_.now_ns += 2'000'000'000;
+    }
+  }
+  add(12, 12);
+  recorder_->flush();
+  EXPECT_EQ(recorder_->status().state, Recorder::State::kWorking);
+  EXPECT_EQ(read().size(), 4U);
+  EXPECT_EQ(said_.find("moved to"), said_.rfind("moved to")) << said_;
+  EXPECT_THAT(said_, HasSubstr("was killed while it replaced the journal; moved to "));
+}
+
 TEST_F(RecorderTest, GoesOnWhenThereIsRoomAgain) {
   make_folder();
   start(options());
   add(1, 10);
   recorder_->flush();
-  ::signal(SIGXFSZ, SIG_IGN);
-  rlimit before{}, none{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  none = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
-  add(11, 500);
-  recorder_->flush();
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  {
+    const NoRoom no_room;
+    add(11, 500);
+    recorder_->flush();
+  }
   EXPECT_EQ(recorder_->status().state, Recorder::State::kFailing);
   clock_.now_ns += 2'000'000'000;
   add(501, 510);

@@ -8,9 +8,17 @@
 // block is ended and the strings begin anew, because they may refer to data that was rolled back;
 // the next append() begins a new block.
 //
-// A file is moved aside in the order WAL, index, database. If that is interrupted after the first
-// step, the database is opened without its WAL, and is moved aside the next time. A WAL is never
-// left beside a database that it does not belong to, since SQLite would apply it.
+// A file that cannot be used is replaced in these steps, so that a full disk changes nothing, and
+// after a kill at any point the next open() finds the durable listeners and the lost event:
+//
+//   1. PATH.unfinished   a new journal with the durable listeners and the lost event
+//   2. PATH.new          it is complete, without a WAL, and renamed
+//   3. PATH.damaged-TIME the old file is moved aside, in the order WAL, index, database
+//   4. PATH              the new journal is renamed
+//
+// If PATH.new exists, open() continues with step 3. TIME is that of PATH.new, so that the parts of
+// the old file get the same name then. A WAL is never left beside a database that it does not
+// belong to, since SQLite would apply it.
 #include "journal/store.h"
 
 #include <fcntl.h>
@@ -26,6 +34,7 @@
 
 #include "base/boot_id.h"
 #include "base/file_lock.h"
+#include "journal/event_queue.h"
 
 namespace knell::journal {
 namespace {
@@ -45,9 +54,16 @@ Result<UniqueFd> lock_journal(const std::string& path) {
   return errno_error("lock " + name);
 }
 
+constexpr std::string_view kUnfinished = ".unfinished", kNext = ".new";
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+void remove_wal(const std::string& path) {
+  for (const char* part : {"-wal", "-shm"}) (void)::unlink((path + part).c_str());
+}
+
 // "2026-11-23T06.00.00Z"
-std::string time_suffix(int64_t now_ns) {
-  const auto seconds = static_cast<time_t>(now_ns / 1'000'000'000);
+std::string time_suffix(time_t seconds) {
   tm parts{};
   ::gmtime_r(&seconds, &parts);
   std::array<char, 32> text{};
@@ -82,30 +98,100 @@ class StoredTexts final : public Texts {
 
 // --------------------------------------------------------------------------------------- opening
 
-Result<Store> Store::open(const StoreOptions& options, Clock& clock, std::string_view damage,
-                          std::vector<DurableName> names) {
+namespace {
+// Moves the file at `path` aside, as far as that was not done yet, and puts the next journal there.
+Result<void> put_in_place(const std::string& path, Store::Replacement& replacement, std::string why,
+                          std::string_view suffix) {
+  const std::string next = path + std::string(kNext);
+  struct stat about{};
+  if (::stat(next.c_str(), &about) != 0) return errno_error("read the time of " + next);
+  const std::string stem = path + "." + std::string(suffix) + "-" + time_suffix(about.st_mtime);
+  std::string moved_to = stem, newest = stem;
+  for (int i = 2; exists(moved_to); ++i) {
+    newest = moved_to;
+    moved_to = stem + "." + std::to_string(i);
+  }
+  if (!exists(path)) moved_to = newest;
+  for (const char* part : {"-wal", "-shm", ""}) {
+    if (::rename((path + part).c_str(), (moved_to + part).c_str()) != 0 && errno != ENOENT)
+      return errno_error("rename " + path + part);
+  }
+  if (::rename(next.c_str(), path.c_str()) != 0) return errno_error("rename " + next);
+  remove_wal(next);  // of a reader
+  replacement = {.why = std::move(why), .moved_to = std::move(moved_to)};
+  return {};
+}
+}  // namespace
+
+Result<Store> Store::open(const StoreOptions& options, Clock& clock) {
+  Replacement replacement;
+  return open(options, clock, replacement);
+}
+
+Result<Store> Store::open(const StoreOptions& options, Clock& clock, Replacement& replacement) {
   KNELL_ASSIGN(UniqueFd lock, lock_journal(options.path));
   Store store(options, clock, std::move(lock));
-  if (!damage.empty()) {
-    if (names.empty()) names = read_durable_names(options.path);
-    KNELL_TRY(store.set_aside(damage, "damaged"));
+  if (exists(options.path + std::string(kNext))) {
+    const std::string why = "knelld was killed while it replaced the journal";
+    KNELL_TRY(put_in_place(options.path, replacement,
+                           replacement.why.empty() ? why : replacement.why, "damaged"));
+  } else if (!replacement.why.empty()) {
+    KNELL_TRY(store.replace(replacement, replacement.why, "damaged"));
   }
   auto opened = store.open_file();
-  for (int tries = 0; !opened && opened.error().code == EBADMSG && tries < 2; ++tries) {
-    store.database_ = Database();
-    if (names.empty()) names = read_durable_names(options.path);
-    KNELL_TRY(store.set_aside(opened.error().message(), "damaged"));
+  const int code = opened ? 0 : opened.error().code;
+  if (replacement.moved_to.empty() && (code == EBADMSG || code == ENOTSUP)) {
+    KNELL_TRY(store.replace(replacement, opened.error().message(),
+                            code == ENOTSUP ? "newer" : "damaged"));
     opened = store.open_file();
   }
   KNELL_TRY(opened);
-  if (!store.replaced_.moved_to.empty()) KNELL_TRY(store.keep_names(std::move(names)));
   return store;
+}
+
+void Store::close() {
+  names_ = DurableNames();
+  sql_ = Statements();
+  database_ = Database();
+}
+
+Result<void> Store::replace(Replacement& replacement, std::string why, std::string_view suffix) {
+  close();
+  if (replacement.names.empty()) replacement.names = read_durable_names(options_.path);
+  KNELL_TRY(create_next(replacement.names));
+  return put_in_place(options_.path, replacement, std::move(why), suffix);
+}
+
+Result<void> Store::create_next(const std::vector<DurableName>& names) {
+  StoreOptions options = options_;
+  options.path += kUnfinished;
+  const auto remove = [&] {
+    remove_wal(options.path);
+    (void)::unlink(options.path.c_str());
+  };
+  remove();
+  auto created = [&]() -> Result<void> {
+    Store next(options, *clock_, UniqueFd());
+    KNELL_TRY(next.open_file());
+    KNELL_TRY(next.begin_after_loss(names));
+    KNELL_ASSIGN(const bool copied, next.database_.checkpoint(1000));
+    if (!copied) return say(EBUSY, options.path + ": is in use by another program");
+    return {};
+  }();
+  if (created) {
+    remove_wal(options.path);
+    if (::rename(options.path.c_str(), (options_.path + std::string(kNext)).c_str()) == 0)
+      return {};
+    created = errno_error("rename " + options.path);
+  }
+  remove();
+  return created;
 }
 
 // It is unknown which events the names missed. So each of them gets all events of the new journal,
 // which begins with a lost event without a count.
-Result<void> Store::keep_names(std::vector<DurableName> names) {
-  for (DurableName& name : names) {
+Result<void> Store::begin_after_loss(const std::vector<DurableName>& names) {
+  for (DurableName name : names) {
     name.acked = name.excluded_since = name.delivered = 0;
     name.dropped = name.dropped_types = 0;
     name.pending = 0;
@@ -113,11 +199,21 @@ Result<void> Store::keep_names(std::vector<DurableName> names) {
     name.dropped_exact = name.pending_exact = true;
     KNELL_TRY(put(std::move(name)));
   }
+  const Hole unknown{.exact = false,
+                     .types = KNELL_EVENT_ALL,
+                     .until_ns = clock_->monotonic_ns(),
+                     .until_time_ns = clock_->realtime_ns()};
+  KNELL_TRY(append(unknown.event()));
   return commit();
 }
 
+std::string journal_file(const std::string& path) {
+  std::string next = path + std::string(kNext);
+  return exists(next) ? next : path;
+}
+
 std::vector<DurableName> read_durable_names(const std::string& path) {
-  auto database = Database::open(path, Database::Mode::kRead);
+  auto database = Database::open(journal_file(path), Database::Mode::kRead);
   if (!database) return {};
   return DurableNames::read_intact(*database).value_or(std::vector<DurableName>());
 }
@@ -128,10 +224,8 @@ Result<void> Store::open_file() {
   KNELL_ASSIGN(const FileKind kind, kind_of(database_));
   if (kind == FileKind::kForeign)
     return say(EEXIST, options_.path + ": is the database of another program");
-  if (kind == FileKind::kNewer) {
-    KNELL_TRY(set_aside("it was written by a later version of knelld", "newer"));
-    return open_file();
-  }
+  if (kind == FileKind::kNewer)
+    return say(ENOTSUP, options_.path + ": was written by a later version of knelld");
   if (kind == FileKind::kEmpty)
     KNELL_TRY(database_.execute("PRAGMA page_size=" + std::to_string(kPageBytes)));
   KNELL_TRY(database_.execute("PRAGMA journal_mode=WAL"));
@@ -161,24 +255,6 @@ Result<void> Store::create_file() {
   if (::stat(parent.empty() ? "." : parent.c_str(), &folder) == 0)
     (void)!::fchown(file.get(), static_cast<uid_t>(-1), folder.st_gid);  // may not be allowed
   if (::fchmod(file.get(), kMode) != 0) return errno_error("set the mode of " + options_.path);
-  return {};
-}
-
-Result<void> Store::set_aside(std::string_view why, std::string_view suffix) {
-  sql_ = Statements();
-  database_ = Database();
-  block_.end();
-  in_transaction_ = false;
-  const std::string stem =
-      options_.path + "." + std::string(suffix) + "-" + time_suffix(clock_->realtime_ns());
-  std::string moved_to = stem;
-  for (int i = 2; ::access(moved_to.c_str(), F_OK) == 0; ++i)
-    moved_to = stem + "." + std::to_string(i);
-  for (const char* part : {"-wal", "-shm", ""}) {
-    if (::rename((options_.path + part).c_str(), (moved_to + part).c_str()) != 0 && errno != ENOENT)
-      return errno_error("rename " + options_.path + part);
-  }
-  replaced_ = {.moved_to = moved_to, .why = std::string(why)};
   return {};
 }
 

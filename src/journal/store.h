@@ -50,25 +50,26 @@ struct StoreOptions {
 // starts a new transaction. See store.cc.
 class Store {
  public:
-  // Creates the file, or migrates it. A file that is damaged or of a later version is moved aside
-  // first. Errors: EBUSY another process writes to this journal; EEXIST the file is not a journal;
-  // those of open(2) and write(2).
-  // `damage`: why a file that was in use must be moved aside, whatever open() finds; empty: it need
-  // not.
-  // `names`: the durable listeners of that file, as far as they are known. If a file is moved
-  // aside, its durable listeners are kept, and get all events of the new journal.
-  static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock(),
-                            std::string_view damage = {}, std::vector<DurableName> names = {});
-
-  // The result of open(): the file that was moved aside, and the reason; empty: none was.
-  struct Replaced {
-    std::string moved_to;
-    std::string why;
+  // The replacement of a file that cannot be used. It is moved aside when a new journal is
+  // complete, which begins with a lost event without a count. Its durable listeners are kept, and
+  // get all events of the new journal.
+  struct Replacement {
+    // Before open(): not empty: the file must be replaced, whatever open() finds. After it: why the
+    // file was moved aside.
+    std::string why = {};
+    // Before open(): the durable listeners of the file; empty: open() reads them.
+    std::vector<DurableName> names = {};
+    // After open(), also if that failed: where the file is now; empty: it was not moved.
+    std::string moved_to = {};
   };
-  const Replaced& replaced() const { return replaced_; }
+  // Creates the file, or migrates it. A file that is damaged or of a later version is replaced.
+  // Errors: EBUSY another process writes to this journal; EEXIST the file is not a journal; those
+  // of open(2) and write(2).
+  static Result<Store> open(const StoreOptions& options, Clock& clock, Replacement& replacement);
+  static Result<Store> open(const StoreOptions& options, Clock& clock = system_clock());
 
   // Errors: ENOSPC and others; EBADMSG: the file is damaged: open() again, with the message as
-  // `damage`; EBUSY: the WAL is too large because a reader holds a transaction open.
+  // Replacement::why; EBUSY: the WAL is too large because a reader holds a transaction open.
   Result<void> append(const knell_event& event);
   Result<void> commit();
 
@@ -103,8 +104,10 @@ class Store {
       : options_(std::move(options)), clock_(&clock), lock_(std::move(lock)) {}
   Result<void> open_file();
   Result<void> create_file();
-  Result<void> keep_names(std::vector<DurableName> names);
-  Result<void> set_aside(std::string_view why, std::string_view suffix);
+  void close();
+  Result<void> replace(Replacement& replacement, std::string why, std::string_view suffix);
+  Result<void> create_next(const std::vector<DurableName>& names);
+  Result<void> begin_after_loss(const std::vector<DurableName>& names);
   Result<void> prepare();
   Result<void> begin();
   Result<void> write_block();
@@ -129,7 +132,6 @@ class Store {
   StoreOptions options_;
   Clock* clock_;
   UniqueFd lock_;
-  Replaced replaced_;
   Database database_;
   Identity identity_;
   int64_t layout_ = 0;
@@ -151,6 +153,10 @@ class Store {
   std::unordered_map<int64_t, Layout> layouts_;  // of older blocks
   uint64_t bytes_ = 0;
 };
+
+// The file of the journal at `path`: another one if knelld was killed while it replaced the file,
+// up to the next Store::open().
+std::string journal_file(const std::string& path);
 
 // The durable listeners of a readable journal, without its writer. Of a damaged journal, those that
 // can be read; none if there is no file.

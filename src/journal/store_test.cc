@@ -37,7 +37,7 @@ class StoreTest : public ::testing::Test {
   StoreOptions options() { return {.path = folder_.file("journal.db")}; }
   Store open() { return open(options()); }
   Store open(const StoreOptions& options) {
-    auto store = Store::open(options, clock_);
+    auto store = Store::open(options, clock_, replacement_ = {});
     if (!store) {
       ADD_FAILURE() << store.error().message();
       std::abort();
@@ -77,6 +77,7 @@ class StoreTest : public ::testing::Test {
   TemporaryFolder folder_;
   FakeClock clock_;
   EveryEvent every_;
+  Store::Replacement replacement_;  // of the last open()
 };
 
 TEST_F(StoreTest, ReadsWhatWasWritten) {
@@ -108,7 +109,7 @@ TEST_F(StoreTest, GoesOnAfterARestart) {
   }
   Store store = open();
   EXPECT_EQ(store.id(), id);
-  EXPECT_TRUE(store.replaced().moved_to.empty());
+  EXPECT_EQ(replacement_.moved_to, "");
   EXPECT_EQ(store.next_seq(), 101);
   write(store, 101, 150);
   const auto all = read();
@@ -378,7 +379,7 @@ TEST_F(StoreTest, MigratesAnOlderVersion) {
   execute("PRAGMA application_id=" + std::to_string(kApplicationId));
   execute("CREATE TABLE earlier (x)");
   Store store = open();
-  EXPECT_TRUE(store.replaced().moved_to.empty());
+  EXPECT_EQ(replacement_.moved_to, "");
   write(store, 1, 3);
   EXPECT_EQ(read().size(), 3U);
   execute("SELECT x FROM earlier");
@@ -414,14 +415,23 @@ TEST_F(StoreTest, MovesALaterVersionAside) {
   {
     Store store = open();
     write(store, 1, 3);
+    ASSERT_TRUE(store.put({.name = "n", .owner = 1, .mask = KNELL_EVENT_EXIT, .acked = 2}));
+    ASSERT_TRUE(store.commit());
   }
   execute("PRAGMA user_version=99");
   Store store = open();
-  EXPECT_NE(store.replaced().moved_to.find(".newer-"), std::string::npos);
-  EXPECT_TRUE(fs::exists(store.replaced().moved_to));
-  EXPECT_EQ(store.next_seq(), 1);
+  EXPECT_THAT(replacement_.moved_to, testing::HasSubstr(".newer-"));
+  EXPECT_TRUE(fs::exists(replacement_.moved_to));
+  EXPECT_EQ(store.next_seq(), 2);
   write(store, 1, 2);
-  EXPECT_EQ(read().size(), 2U);
+  const auto all = read();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0].type, KNELL_EVENT_LOST);
+  EXPECT_FALSE(all[0].lost);
+  const DurableName* name = store.names().find(1, "n");
+  ASSERT_NE(name, nullptr);
+  EXPECT_EQ(name->acked, 0);
+  EXPECT_EQ(name->pending, 3U);
 }
 
 TEST_F(StoreTest, LeavesTheDatabaseOfAnotherProgramAlone) {
@@ -443,10 +453,10 @@ TEST_F(StoreTest, MovesADamagedFileAside) {
   std::ofstream(options().path) << std::string(10'000, 'x');
   fs::resize_file(options().path + "-wal", 0);
   Store store = open();
-  EXPECT_NE(store.replaced().moved_to.find(".damaged-"), std::string::npos);
+  EXPECT_THAT(replacement_.moved_to, testing::HasSubstr(".damaged-"));
   EXPECT_NE(store.id(), id);
   write(store, 7, 9);
-  EXPECT_EQ(read().size(), 3U);
+  EXPECT_EQ(read().size(), 4U) << "a lost event, and three others";
 }
 
 // Damage that was detected while the file was in use, and that open() may not detect.
@@ -455,11 +465,12 @@ TEST_F(StoreTest, MovesAsideWhatItIsTold) {
     Store store = open();
     write(store, 1, 3);
   }
-  auto store = Store::open(options(), clock_, "it is damaged");
+  replacement_ = {.why = "it is damaged"};
+  auto store = Store::open(options(), clock_, replacement_);
   ASSERT_TRUE(store);
-  EXPECT_NE(store->replaced().moved_to.find(".damaged-"), std::string::npos);
-  EXPECT_EQ(store->replaced().why, "it is damaged");
-  EXPECT_EQ(store->next_seq(), 1);
+  EXPECT_THAT(replacement_.moved_to, testing::HasSubstr(".damaged-"));
+  EXPECT_EQ(replacement_.why, "it is damaged");
+  EXPECT_EQ(store->next_seq(), 2);
 }
 
 TEST_F(StoreTest, TellsADamagedBlock) {

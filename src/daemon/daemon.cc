@@ -638,6 +638,8 @@ Result<void> Daemon::open_durable() {
                },
            .resume = [this](server::ConnectionFromClient& client) { server_->resume(client); },
            .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
+           .may_claim = [this](const hub::Users::Account& used, hub::Users::Claim less,
+                               hub::Users::Claim more) { return hub_.may_claim(used, less, more); },
            .most_per_user = config_.limits.durable_per_user},
           journal::read_durable_names(journal.path)));
   KNELL_ASSIGN(history_,

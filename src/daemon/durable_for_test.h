@@ -86,25 +86,30 @@ class DurableStage {
   DurableStage(const DurableStage&) = delete;
   DurableStage& operator=(const DurableStage&) = delete;
 
+  // The account of new names, instead of the uid of this process.
+  std::optional<uint32_t> account;
+
   // Starts as knelld does. `clock`: used by the listeners, not by the recorder.
   void start() { start(*options_.clock); }
   void start(Clock& clock) {
     const std::string path = options_.path;
-    auto made = DurableListeners::create({.path = path,
-                                          .start =
-                                              [&](std::function<void()> on_progress) {
-                                                journal::RecorderOptions options;
-                                                options.store.path = path;
-                                                options.store.most_bytes = options_.most_bytes;
-                                                options.latency_ns = 0;
-                                                return std::make_unique<journal::Recorder>(
-                                                    options, [](const std::string&) {},
-                                                    *options_.clock, std::move(on_progress));
-                                              },
-                                          .resume = [](server::ConnectionFromClient&) {},
-                                          .owner_of = [](uint32_t uid) { return uid; },
-                                          .most_per_user = 2},
-                                         journal::read_durable_names(path), clock);
+    auto made = DurableListeners::create(
+        {.path = path,
+         .start =
+             [&](std::function<void()> on_progress) {
+               journal::RecorderOptions options;
+               options.store.path = path;
+               options.store.most_bytes = options_.most_bytes;
+               options.latency_ns = 0;
+               return std::make_unique<journal::Recorder>(
+                   options, [](const std::string&) {}, *options_.clock, std::move(on_progress));
+             },
+         .resume = [](server::ConnectionFromClient&) {},
+         .owner_of = [this](uint32_t uid) { return account.value_or(uid); },
+         .may_claim = [this](const hub::Users::Account& used, hub::Users::Claim less,
+                             hub::Users::Claim more) { return hub_.may_claim(used, less, more); },
+         .most_per_user = 2},
+        journal::read_durable_names(path), clock);
     ASSERT_TRUE(made) << made.error().message();
     durable_ = *std::move(made);
     durable_->start();

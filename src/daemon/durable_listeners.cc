@@ -114,6 +114,9 @@ Result<DurableListeners::Name> DurableListeners::live_name(
   KNELL_ASSIGN(const auto predicates, filter::Predicates::create(row.predicates));
   name.interest = filter::interest_of(subscription, predicates);
   if (!row.every_user) name.interest.uids = {row.owner};
+  name.account = row.account;
+  name.claim = {.values = hub::Filter::values_of({.predicates = row.predicates}),
+                .steps = predicates.empty() ? 0 : predicates.most_steps()};
   name.exclusion = row.exclusion;
   name.details = row.details;
   name.every_user = row.every_user;
@@ -133,6 +136,28 @@ void DurableListeners::adopt_all(const std::vector<journal::DurableName>& rows) 
       name->excluded_roots = known->second.excluded_roots;
     names_.emplace(key, *std::move(name));
   }
+}
+
+// Each event is tested with the filters of all names, also of those without a connection. So the
+// names of a user have the same quotas as the listeners of that user, in addition to these.
+Result<void> DurableListeners::may_claim(const Key& key, const Name& wanted) const {
+  hub::Users::Account used{.owner = wanted.account};
+  const auto add = [&](const Name& name) {
+    if (name.account != wanted.account) return;
+    used.values += name.claim.values;
+    used.steps += name.claim.steps;
+  };
+  for (const auto& [other, name] : names_) add(name);
+  for (const auto& [token, name] : attaching_) add(name);
+  hub::Users::Claim less;
+  if (const auto stored = names_.find(key);
+      stored != names_.end() && stored->second.account == wanted.account)
+    less = stored->second.claim;
+  if (const auto may = options_.may_claim(used, less, wanted.claim); !may)
+    return say(may.error().code,
+               "all durable listeners together, also those without a connection: " +
+                   may.error().message());
+  return {};
 }
 
 const journal::DurableName* DurableListeners::stored_row(const Key& key) const {
@@ -237,6 +262,7 @@ Result<DurableListeners::Done> DurableListeners::attach(Client& client,
   attach.most_of_account =
       wanted.account == 0 ? journal::kMostDurableNames : options_.most_per_user;
   KNELL_ASSIGN(Name name, live_name(wanted, filter.predicates.values()));
+  KNELL_TRY(may_claim(key, name));
 
   Attached& one = attached_[&client];
   one.client = &client;

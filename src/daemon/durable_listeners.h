@@ -42,6 +42,10 @@ class DurableListeners {
     std::function<std::unique_ptr<journal::Recorder>(std::function<void()> on_progress)> start;
     std::function<void(Client&)> resume;  // Server::resume()
     std::function<uint32_t(uint32_t uid)> owner_of;
+    // Hub::may_claim()
+    std::function<Result<void>(const hub::Users::Account& used, hub::Users::Claim less,
+                               hub::Users::Claim more)>
+        may_claim;
     size_t most_per_user = 0;
   };
 
@@ -100,6 +104,8 @@ class DurableListeners {
     std::shared_ptr<const journal::DurableFilter> filter;  // without `under`
     std::vector<int32_t> excluded_roots;                   // set by the connection
     filter::Interest interest;
+    uint32_t account = 0;     // of the row
+    hub::Users::Claim claim;  // of the filter, see may_claim()
     uint32_t exclusion = 0;
     uint32_t details = KNELL_DETAILS_FULL;
     bool every_user = true, recover = false;
@@ -137,6 +143,7 @@ class DurableListeners {
   void adopt_all(const std::vector<journal::DurableName>& rows);
   // The row of the name after the last commit; nullptr: there is none.
   const journal::DurableName* stored_row(const Key& key) const;
+  Result<void> may_claim(const Key& key, const Name& wanted) const;
   Attached* find(const Client& client);
   uint64_t wait_for(Asked what, Client* client, Key key);
   Result<void> check_waiting() const;

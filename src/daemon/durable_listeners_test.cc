@@ -130,6 +130,32 @@ TEST_F(DurableListenersTest, AJournalThatIsReplacedInUseBeginsWithALostEvent) {
   EXPECT_EQ(acknowledge(second, old).error, ESTALE);
 }
 
+// The filters of names without a connection are tested for each event, too.
+TEST_F(DurableListenersTest, ANameWithoutAConnectionKeepsItsShareOfTheQuota) {
+  account = 1000;
+  std::vector<Predicate> costly;
+  for (int i = 0; i < 28; ++i)
+    costly.push_back({.key = Key::kExe, .value = "*/" + std::to_string(100 + i) + "/*"});
+  const auto attach_costly = [&](const std::string& name) {
+    Client& client = connect();
+    const wire::Ack ack = attach(client, {.name = name, .cursor = {}}, KNELL_EVENT_EXIT, costly);
+    disconnect(client);
+    return ack;
+  };
+  EXPECT_EQ(attach_costly("a").error, 0);
+  const wire::Ack refused = attach_costly("b");
+  EXPECT_EQ(refused.error, EDQUOT);
+  EXPECT_THAT(refused.text, HasSubstr("limits.filter_steps_per_user"));
+  EXPECT_EQ(attach_costly("a").error, 0) << "its own share is released";
+  stop();
+  start();
+  EXPECT_EQ(attach_costly("b").error, EDQUOT);
+  Client& client = connect();
+  const wire::Forget forget{.name = "a", .owner = {}};
+  EXPECT_EQ(ask(client, wire::encode(forget, ++client.requests)).error, 0);
+  EXPECT_EQ(attach_costly("b").error, 0);
+}
+
 TEST_F(DurableListenersTest, AtMostMaxUnackedEventsAreInFlight) {
   Client& client = connect();
   EXPECT_EQ(attach(client, {.name = "n", .cursor = {}, .most_unacked = 3}).error, 0);

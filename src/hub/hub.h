@@ -42,6 +42,11 @@ class Hub {
     return users_.may_enter(uid, quotas_, pending);
   }
   uint32_t owner_of(uint32_t uid) const { return users_.owner_of(uid); }
+  // Whether the quotas allow a user who uses this much to replace `less` by `more`. Errors: EDQUOT,
+  // ENOSPC, with a message for the user.
+  Result<void> may_claim(const Users::Account& used, Users::Claim less, Users::Claim more) const {
+    return users_.may_claim(used, less, more, quotas_);
+  }
   Result<Listener*> connect(const Listener::Identity& identity, void* owner);
   void disconnect(Listener* listener);  // destroys it
   // Removes up to `most` items from the front of its queue. Returns whether the queue is empty now.

@@ -17,11 +17,11 @@ from ._library import (AccessDenied, Error, NoSuchProcess, TimeoutExpired, docto
                        version)
 from ._process import Process, process_iter, wait
 from ._run import Report, run
-from ._watch import Stats, Watch, replay, watch
+from ._watch import Stats, Watch, history, replay, watch
 
 __all__ = [
     "AccessDenied", "Error", "Event", "Finding", "KilledBy", "LastSignal", "NoSuchProcess",
-    "Process", "Report", "Stats", "TimeoutExpired", "Watch", "doctor", "process_iter", "replay",
-    "run", "status", "version", "wait", "watch",
+    "Process", "Report", "Stats", "TimeoutExpired", "Watch", "doctor", "history", "process_iter",
+    "replay", "run", "status", "version", "wait", "watch",
 ]
 __version__ = version()

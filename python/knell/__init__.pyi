@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: The knell authors
 # SPDX-License-Identifier: Apache-2.0
+import datetime
 import os
 from typing import (Any, AsyncIterator, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence,
                     Tuple, Type, TypeVar, Union)
@@ -141,6 +142,12 @@ def watch(events: Union[str, Iterable[str]] = ..., *, only_added: bool = ..., th
           max_unacked: int = ..., **predicates: _Values) -> Watch: ...
 def replay(path: Union[str, bytes, "os.PathLike[str]"], events: Union[str, Iterable[str]] = ..., *,
            only_added: bool = ..., speed: float = ..., **predicates: _Values) -> Watch: ...
+def history(events: Union[str, Iterable[str]] = ..., *,
+            since: Union[float, datetime.datetime, None] = ...,
+            until: Union[float, datetime.datetime, None] = ..., last: int = ...,
+            this_boot: bool = ..., follow: bool = ...,
+            path: Union[str, bytes, "os.PathLike[str]", None] = ...,
+            **predicates: _Values) -> Watch: ...
 
 async def wait(pid: int, timeout: Optional[float] = ...) -> Event: ...
 

@@ -160,7 +160,8 @@ def _describe(pid):
         return alive
     with _watch_one(pid) as events:
         try:
-            return _next_exit(events, pid, 0)
+            _exit_now(lib.knell_wait, pid)
+            return events.next()  # with its name and start, after at most a second
         except TimeoutExpired:  # it has been started in the meantime
             alive = _alive(pid)
     if alive is None:

@@ -4,6 +4,7 @@
 
 import asyncio
 import collections
+import datetime
 import errno
 import os
 import select
@@ -21,7 +22,7 @@ Stats = collections.namedtuple("Stats", _MEMBERS)
 
 
 class Watch:
-    """A listener; see watch() and replay(). Iterating over it waits for each event."""
+    """A listener; see watch(), replay() and history(). Iterating over it waits for each event."""
 
     _BATCH = 64
 
@@ -131,7 +132,7 @@ class Watch:
 
     def read(self):
         """Returns a list of the events that have arrived, which may be empty. Does not block. EOFError: the
-        recording has ended."""
+        recording, or the journal, has no more events."""
         self._done()
         events = list(self._read)
         self._read.clear()
@@ -189,7 +190,7 @@ class Watch:
     def _take(self):
         count = lib.knell_read(self._open(), self._buffer, self._BATCH)
         if count == -errno.ENODATA:
-            raise EOFError("the recording has ended")
+            raise EOFError("there are no more events")
         self._read.extend(Event._of(self._buffer[i]) for i in range(check(count)))
 
     async def _readable(self):
@@ -284,6 +285,36 @@ def replay(path, events="all", *, only_added=False, speed=0, **predicates):
     options.only_added = only_added
     options.speed = speed
     return _with_predicates(_opened(lib.knell_open_recording, os.fsencode(path), options), predicates)
+
+
+def history(events="all", *, since=None, until=None, last=0, this_boot=False, follow=False, path=None,
+            **predicates):
+    """Returns a listener for past events, which knelld has stored in its journal. Iteration ends after the
+    last event; follow: it waits for more.
+
+    since, until: a datetime, or seconds since the epoch as time.time() returns them; None: no limit.
+    last: only this number of events, the last that match; 0: all. this_boot: only events since this machine was
+    booted. path: the file of a journal; None: that of knelld, which reads it for users that may not.
+    Error with the errno ENODATA: the journal is empty; ENOENT: there is none.
+    """
+    options = ffi.new("struct knell_history_options *")
+    options.size = ffi.sizeof("struct knell_history_options")
+    options.events = mask_of(events)
+    options.since_ns = _time_ns(since)
+    options.until_ns = _time_ns(until)
+    options.last = last
+    options.this_boot = this_boot
+    options.follow = follow
+    file = ffi.NULL if path is None else os.fsencode(path)
+    return _with_predicates(_opened(lib.knell_open_history, file, options), predicates)
+
+
+def _time_ns(time_of_day):
+    if time_of_day is None:
+        return 0
+    if isinstance(time_of_day, datetime.datetime):
+        return round(time_of_day.timestamp() * 10**6) * 1000  # its resolution
+    return round(time_of_day * 10**9)
 
 
 def _with_predicates(opened, predicates):

@@ -62,6 +62,8 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     restart.processes_.records.clear();
     restart.threads_.records.clear();
     restart.numbers_.clear();
+    restart.process_roots_.clear();
+    restart.thread_roots_.clear();
     handover.state.reset();
     keeper.drop(kState);
     keeper.drop(kClients);
@@ -89,6 +91,8 @@ Result<void> Restart::read() {
   Result<void> applied;
   KNELL_TRY(state.read([&](uint32_t kind, std::string_view payload) {
     if (kind == kNumbers) numbers_ = payload;
+    if (kind == kProcessRoots) process_roots_ = payload;
+    if (kind == kThreadRoots) thread_roots_ = payload;
     journal_.restore(kind, payload);
     if (kind == kThreads) threads_.records.assign(1, std::string(payload));
     if (kind == kProcesses) {

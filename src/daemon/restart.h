@@ -28,6 +28,9 @@ class Restart {
   static constexpr uint32_t kThreads = server::kFirstOfDaemon + 2;
   static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;
   static constexpr uint32_t kJournalDone = server::kFirstOfDaemon + 4;
+  // RootStarts of the processes, and of the threads
+  static constexpr uint32_t kProcessRoots = server::kFirstOfDaemon + 5;
+  static constexpr uint32_t kThreadRoots = server::kFirstOfDaemon + 6;
 
   // Reads the stored state, and creates a new one if there is none or it cannot be used. Without a
   // keeper there is no state. `handover` must outlive this object.
@@ -41,6 +44,8 @@ class Restart {
   void leave() { processes_.leaving = threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
+  const std::string& process_roots() const { return process_roots_; }
+  const std::string& thread_roots() const { return thread_roots_; }
 
   JournalBacklog& journal() { return journal_; }
 
@@ -76,7 +81,7 @@ class Restart {
   source::Kept processes_, threads_;
   server::SavedClients clients_;
   JournalBacklog journal_;
-  std::string numbers_;
+  std::string numbers_, process_roots_, thread_roots_;
   bool any_ = false;      // there are descriptors of an earlier daemon
   std::string unusable_;  // why the state was not used; empty: it was used
   std::optional<Report> report_;

@@ -210,7 +210,11 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   const bool stored_execs_before = stores_execs_;
   stores_execs_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
-  if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
+  // Which senders were recorded is unknown until the programs that record them are attached.
+  const Programs::Set before = programs_.attached();
+  const bool records_senders = settings.names != 0 && before.has(Programs::Program::kSignal) &&
+                               before.has(Programs::Program::kDelivery);
+  if (!records_senders) settings.names_since_ns = UINT64_MAX;
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));
@@ -229,7 +233,9 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   }
   if (!wanted.roots.empty()) settings.roots = 1;
   settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
-  KNELL_TRY(attach_for(wanted, false));
+  const auto attached = attach_for(wanted, false);
+  if (!records_senders) settings.names_since_ns = clock_.monotonic_ns();
+  KNELL_TRY(attached);
   if (stores_execs_ && !stored_execs_before) exec_scan_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
   if (!wanted.scan_later) {

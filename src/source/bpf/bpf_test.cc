@@ -626,6 +626,52 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, of_another_user), 0U);
 }
 
+volatile int handled_to = -1;  // the descriptor to which on_request() writes
+
+// While exits are unwanted, senders are not recorded. Then the recorded one is not the last one.
+TEST_F(BpfTest, NamesNoSenderOfARequestBeforeExitsWereUnwanted) {
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  wanted.any_pid = false;
+  open(wanted);
+  if (!bpf_) return;
+  int handled[2];
+  ASSERT_EQ(::pipe(handled), 0);
+  handled_to = handled[1];
+  const auto await_byte = [&] {
+    char byte = 0;
+    ASSERT_EQ(::read(handled[0], &byte, 1), 1);
+  };
+  const pid_t pid = fork_child([&] {
+    ::signal(SIGUSR1, [](int) { ::_exit(3); });
+    ::signal(SIGTERM, [](int) { (void)!::write(handled_to, "x", 1); });
+    ::raise(SIGTERM);
+    for (;;) ::pause();
+  });
+  await_byte();
+  ASSERT_TRUE(bpf_->add_pid(pid, 0));
+  const auto request_end = [&](const char* name) {
+    reap(fork_child([&] {
+      ::prctl(PR_SET_NAME, name);
+      ::kill(pid, SIGTERM);
+    }));
+    await_byte();
+  };
+  request_end("aaa");
+  wanted.mask = KNELL_EVENT_COMM;
+  ASSERT_TRUE(bpf_->set_request(wanted));
+  request_end("bbb");
+  wanted.mask = KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  ASSERT_TRUE(bpf_->set_request(wanted));
+  ::kill(pid, SIGUSR1);
+  EXPECT_EQ(reap(pid), 3 << 8);
+  const KeptEvent* seen = exit_of(pid);
+  ASSERT_NE(seen, nullptr);
+  EXPECT_EQ(seen->event.has & KNELL_HAS_LAST_SIGNAL, 0U) << text_of(seen->event.last_signal.comm);
+  ::close(handled[0]);
+  ::close(handled[1]);
+}
+
 TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
 #ifdef KNELL_SANITIZER_THREADS
   GTEST_SKIP() << "the sanitizer has threads of its own";

@@ -157,7 +157,6 @@ class Bpf final : public Source, private ThreadEvents {
   void report_hole(const event::Raw& hole);
   void report_unread(uint64_t lost, uint64_t stamp_ns);
 
-  bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
   bool check_overdue();
   void check(WaitingExits::Entry& entry);

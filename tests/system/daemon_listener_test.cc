@@ -180,6 +180,30 @@ TEST(UnderAReusedPid, IsRefusedOverTheConnector) {
   expect_no_tree_of_an_earlier_process("connector");
 }
 
+// Another listener adds the process and removes it again. Nothing else may want all processes.
+TEST(KnelldWithBpf, AProcessNamedByAPredicateStaysWantedWhenAnotherListenerRemovesIt) {
+  KNELL_NEEDS(lacks_knelld());
+  KNELL_NEEDS(lacks_bpf());
+  Daemon daemon;
+  daemon.configure("source = \"bpf\"\ncount = \"none\"\n");
+  ASSERT_TRUE(daemon.start());
+  Child child = Child::fork([] {
+    ::pause();
+    return 0;
+  });
+  Recorder named({.events = KNELL_EVENT_EXIT,
+                  .matches = {{"pid", std::to_string(child.pid())}},
+                  .via = "daemon"});
+  ASSERT_TRUE(named.ok());
+  Recorder added({.events = KNELL_EVENT_EXIT, .only_added = true, .via = "daemon"});
+  ASSERT_TRUE(added.ok());
+  ASSERT_FALSE(added.listener().add(child.pid()));
+  ASSERT_FALSE(added.listener().remove(child.pid()));
+  ::kill(child.pid(), SIGKILL);
+  ASSERT_TRUE(child.wait());
+  EXPECT_TRUE(named.read_until_exit_of(child.pid()));
+}
+
 TEST_F(ThroughKnelld, FiltersAsWithoutADaemon) {
   Recorder::Wish only = wish(KNELL_EVENT_EXIT);
   only.matches = {{"user", "root"}, {"ended", "9"}, {"under", std::to_string(::getpid())}};

@@ -299,7 +299,7 @@ Result<void> Bpf::add_pid(int32_t pid, uint64_t start) {
   const auto stat = read_proc_stat(pid);
   if (!is_dead(pidfd.get()) && !(stat && stat->exiting)) return {};
   auto watched = watch_dying(pid, std::move(pidfd), stat ? stat->start : start);
-  if (!watched) name_pid(pid, false);
+  if (!watched) unname_pid(pid);
   return watched;
 }
 
@@ -325,7 +325,7 @@ bool Bpf::forget_dying(int32_t pid) {
 }
 
 Result<void> Bpf::remove_pid(int32_t pid) {
-  name_pid(pid, false);
+  unname_pid(pid);
   forget_dying(pid);
   return {};
 }
@@ -340,6 +340,11 @@ void Bpf::name_pid(int32_t pid, bool wanted) {
     word.fetch_or(bit);
   else
     word.fetch_and(~bit);
+}
+
+// Clears the bit of a pid, unless a predicate of the request names the pid.
+void Bpf::unname_pid(int32_t pid) {
+  if (std::ranges::find(wanted_.pids, pid) == wanted_.pids.end()) name_pid(pid, false);
 }
 
 // ------------------------------------------------------------------- the types of the connector

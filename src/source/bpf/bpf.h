@@ -126,6 +126,7 @@ class Bpf final : public Source, private ThreadEvents {
   bool restore();
   void take_over_connector(const SavedReader& reader);
   void name_pid(int32_t pid, bool wanted);
+  void unname_pid(int32_t pid);
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> set_programs(const SourceRequest& wanted);
   Result<void> attach_for(const SourceRequest& wanted, bool detach);

@@ -672,6 +672,22 @@ TEST_F(BpfTest, NamesNoSenderOfARequestBeforeExitsWereUnwanted) {
   ::close(handled[1]);
 }
 
+TEST_F(BpfTest, AProcessThatAPredicateNamesStaysWantedWhenItIsRemoved) {
+  const pid_t pid = fork_child([] { ::pause(); });
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT;
+  wanted.any_pid = false;
+  wanted.pids = {pid};
+  open(wanted);
+  const bool changed = bpf_ != nullptr && bpf_->add_pid(pid, 0) && bpf_->remove_pid(pid);
+  ::kill(pid, SIGKILL);
+  reap(pid);
+  if (!bpf_) return;
+  EXPECT_TRUE(changed);
+  drain();
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+}
+
 TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {
 #ifdef KNELL_SANITIZER_THREADS
   GTEST_SKIP() << "the sanitizer has threads of its own";

@@ -79,6 +79,8 @@ class Bpf final : public Source, private ThreadEvents {
   Counters counters() const override;
   void save(bool whole) override;
   bool saved() override;
+  // Adds a record to the stream, as if it had been read from a ring.
+  void add_record_for_testing(std::string_view record);
 
  private:
   static constexpr size_t kRings = 3, kExitRing = 0;  // in the order of make()

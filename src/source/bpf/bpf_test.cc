@@ -35,9 +35,11 @@
 #include <vector>
 
 #include "base/privilege.h"
+#include "base/proc_stat.h"
 #include "base/unique_fd.h"
 #include "handover/keeper.h"
 #include "source/bpf/programs.h"
+#include "source/bpf/record_for_test.h"
 #include "source/connector/connector.h"
 #include "source/output_for_test.h"
 
@@ -686,6 +688,35 @@ TEST_F(BpfTest, AProcessThatAPredicateNamesStaysWantedWhenItIsRemoved) {
   EXPECT_TRUE(changed);
   drain();
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+}
+
+// Before Linux 6.17 or so, two threads that exit together can both send the details.
+TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
+  open(request(KNELL_EVENT_EXIT));
+  if (!bpf_) return;
+  const pid_t pid = fork_child([] { ::pause(); });
+  knell_process details{};
+  details.head = {.stamp_ns = system_clock().monotonic_ns(), .lost = 0, .kind = 0, .flags = 0};
+  details.head.kind = KNELL_RECORD_DETAILS;
+  details.pid = details.tid = pid;
+  details.start_ns = read_proc_stat(pid)->start * 10'000'000;
+  details.status = 7 << 8;
+  bpf_->add_record_for_testing(RecordBytes(details).view());
+  details.head.stamp_ns++;
+  bpf_->add_record_for_testing(RecordBytes(details).view());
+  knell_mark mark{};
+  mark.head.stamp_ns = details.head.stamp_ns + 1;
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.pid = pid;
+  mark.start_ns = details.start_ns;
+  mark.status = 7 << 8;
+  bpf_->add_record_for_testing(RecordBytes(mark).view());
+  const KeptEvent* seen = exit_of(pid);
+  ASSERT_NE(seen, nullptr);
+  EXPECT_EQ(seen->event.mono_ns, mark.head.stamp_ns);
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+  ::kill(pid, SIGKILL);
+  reap(pid);
 }
 
 TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {

@@ -38,7 +38,8 @@ static __always_inline bool last_of_process(struct task_struct* leader,
   if (signal->live.counter != 0) return false;
   if (signal->nr_threads == 1) return true;
   // Two threads that exit together both see no live thread. The first one that adds the entry
-  // counts.
+  // counts. If the other one comes when the first is already released, both count, and the reader
+  // drops the second record.
   const __u32 one = 1;
   struct knell_life life = {.pid = leader->tgid, .start_ns = leader->start_boottime};
   return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;

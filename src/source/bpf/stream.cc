@@ -227,6 +227,10 @@ void Bpf::hold(uint64_t stamp_ns, std::string_view record) {
   held_.push_back(std::move(held));
 }
 
+void Bpf::add_record_for_testing(std::string_view record) {
+  hold(reinterpret_cast<const knell_record*>(record.data())->stamp_ns, record);
+}
+
 bool Bpf::rings_empty() const {
   return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); }) &&
          unsent_.empty(programs_.losses().unsent);
@@ -297,6 +301,10 @@ bool Bpf::may_have_lost_details() const {
 // Handles the details of a process that has begun to exit.
 bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   const int32_t pid = decoded.pid();
+  // Two threads that exit together can both send the details, see last_of_process().
+  if (const WaitingExits::Entry* known = waiting_.find(pid);
+      known != nullptr && known->start_ns == decoded.start_ns())
+    return false;
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;

@@ -690,6 +690,48 @@ TEST_F(BpfTest, AProcessThatAPredicateNamesStaysWantedWhenItIsRemoved) {
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
 }
 
+// The descriptor of a map of the programs that this process has loaded; -1: there is none.
+int map_named(std::string_view name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone) != "anon_inode:bpf-map") continue;
+    const int fd = std::stoi(entry.path().filename());
+    bpf_map_info info{};
+    uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && name == info.name) return fd;
+  }
+  return -1;
+}
+
+TEST_F(BpfTest, ReportsProcessesInANewCgroupWhenTheMapOfCgroupsIsFull) {
+  std::string mount = "/sys/fs/cgroup/systemd";
+  if (::access((mount + "/cgroup.procs").c_str(), W_OK) != 0) mount = "/sys/fs/cgroup";
+  if (::access((mount + "/cgroup.procs").c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no cgroups can be made here";
+  const std::string name = "/knell-test-" + std::to_string(::getpid());
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT;
+  wanted.cgroups = {name};
+  open(wanted);
+  if (!bpf_) return;
+  const int map = map_named("cgroups");
+  ASSERT_GE(map, 0);
+  const uint32_t one = 1;
+  uint64_t inode = uint64_t{1} << 48;
+  while (bpf_map_update_elem(map, &inode, &one, BPF_ANY) == 0) ++inode;
+  EXPECT_EQ(errno, E2BIG);
+  ASSERT_EQ(::mkdir((mount + name).c_str(), 0700), 0);
+  const pid_t pid = fork_child([&] {
+    std::ofstream procs(mount + name + "/cgroup.procs");
+    procs << 0 << std::flush;
+    ::_exit(procs ? 3 : 99);
+  });
+  EXPECT_EQ(reap(pid), 3 << 8);
+  drain();
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+  EXPECT_EQ(::rmdir((mount + name).c_str()), 0);
+}
+
 // Before Linux 6.17 or so, two threads that exit together can both send the details.
 TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
   open(request(KNELL_EVENT_EXIT));

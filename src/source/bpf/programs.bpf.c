@@ -370,8 +370,9 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
     bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, path);
     const __u64 inode = cgroup->kn->id;
     const __u32 one = 1;
-    if (bpf_map_lookup_elem(&cgroup_paths, key))
-      bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY);
+    if (bpf_map_lookup_elem(&cgroup_paths, key) &&
+        bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY))
+      settings.some_cgroups = 0;  // the map is full: user space filters by cgroup
   }
   if (!settings.names) return;
   record->head.kind = KNELL_RECORD_CGROUP;

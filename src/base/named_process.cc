@@ -56,6 +56,17 @@ std::unexpected<Error> no_pidfd(pid_t pid, int error) {
 
 bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
+bool has_ended(pid_t pid, uint64_t start, UniqueFd& alive) {
+  auto pidfd = try_pidfd_open(pid);
+  if (!pidfd && (pidfd.error() == ESRCH || process_of_thread(pid))) return true;
+  if (pidfd && is_dead(pidfd->get())) return true;
+  // Cannot be read without a free descriptor, and on a /proc that hides other users' processes.
+  const auto stat = read_proc_stat(pid);
+  if (stat && stat->start != start) return true;
+  if (pidfd) alive = *std::move(pidfd);
+  return false;
+}
+
 std::optional<pid_t> process_of_thread(pid_t id) {
   const UniqueFd fd(
       ::open(("/proc/" + std::to_string(id) + "/status").c_str(), O_RDONLY | O_CLOEXEC));

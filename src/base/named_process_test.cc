@@ -2,9 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/named_process.h"
 
+#include <fcntl.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <optional>
 #include <thread>
 
@@ -38,6 +45,65 @@ TEST(NamedProcess, AnIdOfNoProcessIsRefused) {
     EXPECT_EQ(thread.error().code, ESRCH);
     EXPECT_NE(thread.error().message().find("is a thread of"), std::string::npos);
   }).join();
+}
+
+TEST(HasEnded, IsFalseForAProcessThatLives) {
+  UniqueFd alive;
+  EXPECT_FALSE(has_ended(::getpid(), read_proc_stat(::getpid())->start, alive));
+  EXPECT_TRUE(alive);
+}
+
+TEST(HasEnded, IsTrueIfItsPidIsFreeOrIsThatOfAnother) {
+  UniqueFd alive;
+  EXPECT_TRUE(has_ended(4'194'304, 1, alive));  // above any pid
+  EXPECT_TRUE(has_ended(::getpid(), 1, alive));
+  std::thread([&] {
+    const auto stat = read_proc_stat(::gettid());
+    ASSERT_TRUE(stat);
+    EXPECT_TRUE(has_ended(::gettid(), stat->start, alive)) << "a thread has the pid";
+    EXPECT_TRUE(has_ended(::gettid(), 1, alive));
+  }).join();
+  EXPECT_FALSE(alive);
+}
+
+// Runs `body` in a child process, whose status it returns.
+int in_child(const std::function<int()>& body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+TEST(HasEnded, IsFalseIfTheLastDescriptorIsThatOfTheProcess) {
+  const pid_t parent = ::getpid();
+  const uint64_t start = read_proc_stat(parent)->start;
+  const int status = in_child([&] {
+    const UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const rlimit most{static_cast<rlim_t>(next.get()) + 2, static_cast<rlim_t>(next.get()) + 2};
+    UniqueFd alive;
+    if (::setrlimit(RLIMIT_NOFILE, &most) != 0) return 1;
+    return !has_ended(parent, start, alive) && alive && !read_proc_stat(parent) ? 0 : 2;
+  });
+  EXPECT_EQ(status, 0);
+}
+
+TEST(HasEnded, IsFalseIfProcHidesTheProcess) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can mount";
+  const pid_t parent = ::getpid();
+  const uint64_t start = read_proc_stat(parent)->start;
+  const int status = in_child([&] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("proc", "/proc", "proc", 0, "hidepid=2") != 0 || ::setgroups(0, nullptr) != 0 ||
+        ::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)
+      return 1;
+    UniqueFd alive;
+    if (read_proc_stat(parent)) return 2;
+    return !has_ended(parent, start, alive) && alive ? 0 : 3;
+  });
+  if (status == 1 << 8) GTEST_SKIP() << "/proc cannot be mounted here";
+  EXPECT_EQ(status, 0);
 }
 
 TEST(ProcessOfThread, IsReturnedForAThreadOnly) {

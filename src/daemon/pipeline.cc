@@ -110,8 +110,11 @@ Result<void> Pipeline::publish_batch(Result<void> done) {
   event::Batch& batch = feed_->batch();
   for (size_t i = 0; i < batch.size(); ++i)
     if (batch[i].ready) publish(batch[i]);
-  for (const Ended& ended : std::exchange(ended_, {}))
+  for (const Ended& ended : std::exchange(ended_, {})) {
     hub_.process_ended(stream(), ended.pid, ended.start, ended.levels);
+    // A process that has this pid now may have been added before the exit was read.
+    if (!hub_.is_added(ended.pid)) remove_pid(ended.pid);
+  }
   batch.clear();
   feed_->rearm(false);
   return done;
@@ -133,7 +136,6 @@ bool Pipeline::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
 
 void Pipeline::on_process_ended(int32_t pid, uint64_t start,
                                 std::span<const event::NamespacePids> levels) {
-  remove_pid(pid);
   ended_.push_back({.pid = pid, .start = start, .levels = {levels.begin(), levels.end()}});
 }
 

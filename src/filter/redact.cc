@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 namespace knell::filter {
@@ -46,6 +47,27 @@ constexpr std::array kShells{"sh"sv, "bash"sv, "dash"sv, "zsh"sv, "ksh"sv, "ash"
 constexpr std::array kOthers{"sshpass"sv, "ffmpeg"sv, "openssl"sv};
 // Values of openssl that name the place of a secret and contain no secret.
 constexpr std::array kElsewhere{"env:"sv, "file:"sv, "fd:"sv, "stdin"sv};
+
+// For programs whose short flags can share a word, as in `curl -su USER:X`: the letters of the
+// flags that take a value. What follows such a letter in the word is its value. A letter that takes
+// one in some of these programs only is left out: in doubt it hides.
+struct ShortFlags {
+  std::span<const std::string_view> programs;
+  std::string_view with_value;
+};
+constexpr std::array kCurl{"curl"sv};
+constexpr std::array kWget{"wget"sv};
+constexpr std::array kHttpie{"http"sv, "https"sv};
+constexpr std::array kSshpass{"sshpass"sv};
+constexpr std::array kShortFlags{
+    ShortFlags{kPasswordPrograms, "DPSehpu"},
+    ShortFlags{kCurl, "ACDEFHKPQTUXYbcdehmortuwxyz"},
+    ShortFlags{kWget, "ABDIOPQRTUXaeilotw"},
+    ShortFlags{kHttpie, "Aaops"},
+    ShortFlags{kPercentPrograms, "ADILMORTUWbcdilmnopstw"},
+    ShortFlags{kLdapPrograms, "DEFHOPRTUXYbdefhlopswyz"},
+    ShortFlags{kSshpass, "Pdfp"},
+};
 
 bool is_space(char c) { return c == '\0' || c == ' ' || c == '\t' || c == '\n'; }
 bool is_quote(char c) { return c == '\'' || c == '"'; }
@@ -164,6 +186,18 @@ Redactor::Next Redactor::known_flag(std::string_view flag) const {
   return takes && (user || auth) ? Next::kUserAndSecret : Next::kPlain;
 }
 
+// The length of the flag that may have a secret: of a long flag its name; of short flags in one
+// word, all up to the first one that takes a value.
+size_t Redactor::length_of_flag(std::string_view text) const {
+  if (text.starts_with("--")) return std::min(text.find('='), text.size());
+  const auto flags = std::ranges::find_if(kShortFlags, [&](const ShortFlags& one) {
+    return std::ranges::find(one.programs, program_) != one.programs.end();
+  });
+  if (flags == kShortFlags.end()) return std::min<size_t>(text.size(), 2);
+  const size_t at = text.find_first_of(flags->with_value, 1);
+  return at == std::string_view::npos ? text.size() : at + 1;
+}
+
 Redactor::Next Redactor::redact_token(Token token) {
   std::string_view text = args_.substr(token.begin, token.end - token.begin);
   while (!text.empty() && is_quote(text.front())) {
@@ -223,12 +257,13 @@ bool Redactor::redact_assignments(Token token, std::string_view text) {
 Redactor::Next Redactor::redact_flag(Token token, std::string_view text) {
   if (takes_value(text)) return Next::kSecret;
   const bool is_long = text.starts_with("--");
-  const std::string_view flag = is_long ? text.substr(0, text.find('=')) : text.substr(0, 2);
-  const Next kind = known_flag(flag);
+  const size_t length = length_of_flag(text);
+  const std::array last{'-', text[length - 1]};
+  const Next kind = known_flag(is_long ? text.substr(0, length) : std::string_view(last));
   if (kind == Next::kPlain) return Next::kPlain;
-  if (flag.size() == text.size())  // mysql -p: it prompts for the password
+  if (length == text.size())  // mysql -p: it prompts for the password
     return is_one_of(kPasswordPrograms, program_) ? Next::kPlain : kind;
-  hide_value(kind, token, token.begin + flag.size() + (is_long ? 1 : 0));
+  hide_value(kind, token, token.begin + length + (is_long ? 1 : 0));
   return Next::kPlain;
 }
 

@@ -18,7 +18,7 @@ namespace knell::filter {
 //   user:X@host, scheme://user:X@host   a password before an at sign
 //   Authorization: X, X-Auth-Token: X   in a header
 //   pass:X                              as openssl takes it
-//   mysql -pX, sshpass -p X, curl -u user:X, and similar programs
+//   mysql -pX, sshpass -p X, curl -u user:X, curl -su user:X, and similar programs
 //
 // This works inside a word too, as in `sh -c '...'`, where blanks and quotes end a secret. If the
 // flag or assignment begins a word, the secret extends to the end of that word. Not thread-safe.
@@ -53,6 +53,7 @@ class Redactor {
   bool is_secret_flag(std::string_view name) const;
   bool takes_value(std::string_view flag) const;
   Next known_flag(std::string_view flag) const;
+  size_t length_of_flag(std::string_view text) const;
   void hide_value(Next kind, Token token, size_t from);
   size_t end_of_value(Token token, size_t from) const;
   void hide(size_t begin, size_t end);

@@ -77,6 +77,30 @@ TEST(Redact, KnowsShortFlagsOfSomePrograms) {
             words({"curl", "-H", "Authorization:***", "h"}));
 }
 
+TEST(Redact, KnowsShortFlagsThatShareAWord) {
+  EXPECT_EQ(redacted({"curl", "-su", "admin:hunter2", "h"}),
+            words({"curl", "-su", "admin:***", "h"}));
+  EXPECT_EQ(redacted({"curl", "-sSfu", "admin:hunter2"}), words({"curl", "-sSfu", "admin:***"}));
+  EXPECT_EQ(redacted({"curl", "-sSuadmin:hunter2"}), words({"curl", "-sSuadmin:***"}));
+  EXPECT_EQ(redacted({"ldapsearch", "-xw", "hunter2"}), words({"ldapsearch", "-xw", "***"}));
+  EXPECT_EQ(redacted({"ldapsearch", "-xLLLwhunter2"}), words({"ldapsearch", "-xLLLw***"}));
+  EXPECT_EQ(redacted({"mysql", "-Bphunter2", "db"}), words({"mysql", "-Bp***", "db"}));
+  EXPECT_EQ(redacted({"sshpass", "-vp", "hunter2", "ssh"}),
+            words({"sshpass", "-vp", "***", "ssh"}));
+  EXPECT_EQ(redacted({"smbclient", "-EUjoe%hunter2"}), words({"smbclient", "-EUjoe%***"}));
+  EXPECT_EQ(redacted({"sh", "-c", "curl -su 'admin:a b' h; ldapsearch -xw hunter2 -b dc=x"}),
+            words({"sh", "-c", "curl -su 'admin:***' h; ldapsearch -xw *** -b dc=x"}));
+}
+
+TEST(Redact, AValueOfAnotherFlagInTheSameWordIsNotAFlag) {
+  Redactor redactor;
+  for (const auto& harmless :
+       {words({"curl", "-fsSLomenu", "http://h:80/"}),
+        words({"curl", "-so", "menu", "http://h:80/"}), words({"mysql", "-uapp", "db"}),
+        words({"mysql", "-Bp", "db"}), words({"ldapsearch", "-xbdc=www", "cn"})})
+    EXPECT_FALSE(redactor.redact(harmless)) << harmless;
+}
+
 TEST(Redact, ASecretWithBlanksIsHiddenToTheEndOfItsWord) {
   EXPECT_EQ(redacted({"app", "--password", "correct horse battery", "--host", "db"}),
             words({"app", "--password", "***", "--host", "db"}));

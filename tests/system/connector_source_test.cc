@@ -154,6 +154,21 @@ TEST_P(ConnectorSource, AcksOfOthersAreNotReported) {
   for (const event::Raw& raw : collector.raws) EXPECT_NE(raw.what, KNELL_EVENT_NONE);
 }
 
+// They overflow the queue of a probe that has not read for a while.
+TEST(ConnectorProbe, AcksOfOthersAreNotTakenForSilence) {
+  KNELL_NEEDS(lacks_connector());
+  const auto connector = source::Connector::create({.wanted = {KNELL_EVENT_COREDUMP}});
+  ASSERT_TRUE(connector) << connector.error().message();
+  const auto probe = source::ConnectorProbe::open(), other = source::ConnectorProbe::open();
+  ASSERT_TRUE(probe && other);
+  constexpr int kMoreThanFit = 2000;
+  for (int i = 0; i < kMoreThanFit; i++) ASSERT_TRUE(other->ask());
+  const auto answer = probe->ask();
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->acked);
+  EXPECT_FALSE(answer->silent());
+}
+
 TEST_P(ConnectorSource, HealthyConnectorIsNotChanged) {
   const auto connector = open(asking(KNELL_EVENT_NONZERO_EXIT));
   ASSERT_TRUE(connector);

@@ -210,7 +210,11 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   const bool stored_execs_before = stores_execs_;
   stores_execs_ = full && !programs_.dying_readable() && (wanted.mask & kTypes) != 0;
 
-  if (settings.names == 0) settings.names_since_ns = clock_.monotonic_ns();
+  // Which senders were recorded is unknown until the programs that record them are attached.
+  const Programs::Set before = programs_.attached();
+  const bool records_senders = settings.names != 0 && before.has(Programs::Program::kSignal) &&
+                               before.has(Programs::Program::kDelivery);
+  if (!records_senders) settings.names_since_ns = UINT64_MAX;
   settings.names = static_cast<uint32_t>(needs_names(wanted));
   settings.full = static_cast<uint32_t>(full);
   settings.raw = static_cast<uint32_t>(is_raw(wanted));
@@ -229,7 +233,9 @@ Result<void> Bpf::set_programs(const SourceRequest& wanted) {
   }
   if (!wanted.roots.empty()) settings.roots = 1;
   settings.namespaces = static_cast<uint32_t>(wanted.namespaces);
-  KNELL_TRY(attach_for(wanted, false));
+  const auto attached = attach_for(wanted, false);
+  if (!records_senders) settings.names_since_ns = clock_.monotonic_ns();
+  KNELL_TRY(attached);
   if (stores_execs_ && !stored_execs_before) exec_scan_.begin();
   KNELL_TRY(roots_.add(wanted.roots));
   if (!wanted.scan_later) {
@@ -293,7 +299,7 @@ Result<void> Bpf::add_pid(int32_t pid, uint64_t start) {
   const auto stat = read_proc_stat(pid);
   if (!is_dead(pidfd.get()) && !(stat && stat->exiting)) return {};
   auto watched = watch_dying(pid, std::move(pidfd), stat ? stat->start : start);
-  if (!watched) name_pid(pid, false);
+  if (!watched) unname_pid(pid);
   return watched;
 }
 
@@ -319,7 +325,7 @@ bool Bpf::forget_dying(int32_t pid) {
 }
 
 Result<void> Bpf::remove_pid(int32_t pid) {
-  name_pid(pid, false);
+  unname_pid(pid);
   forget_dying(pid);
   return {};
 }
@@ -334,6 +340,11 @@ void Bpf::name_pid(int32_t pid, bool wanted) {
     word.fetch_or(bit);
   else
     word.fetch_and(~bit);
+}
+
+// Clears the bit of a pid, unless a predicate of the request names the pid.
+void Bpf::unname_pid(int32_t pid) {
+  if (std::ranges::find(wanted_.pids, pid) == wanted_.pids.end()) name_pid(pid, false);
 }
 
 // ------------------------------------------------------------------- the types of the connector

@@ -79,6 +79,8 @@ class Bpf final : public Source, private ThreadEvents {
   Counters counters() const override;
   void save(bool whole) override;
   bool saved() override;
+  // Adds a record to the stream, as if it had been read from a ring.
+  void add_record_for_testing(std::string_view record);
 
  private:
   static constexpr size_t kRings = 3, kExitRing = 0;  // in the order of make()
@@ -126,6 +128,7 @@ class Bpf final : public Source, private ThreadEvents {
   bool restore();
   void take_over_connector(const SavedReader& reader);
   void name_pid(int32_t pid, bool wanted);
+  void unname_pid(int32_t pid);
   bool want_cgroups(const std::vector<std::string>& paths);
   Result<void> set_programs(const SourceRequest& wanted);
   Result<void> attach_for(const SourceRequest& wanted, bool detach);
@@ -157,7 +160,6 @@ class Bpf final : public Source, private ThreadEvents {
   void report_hole(const event::Raw& hole);
   void report_unread(uint64_t lost, uint64_t stamp_ns);
 
-  bool has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const;
   void take_wakeups();
   bool check_overdue();
   void check(WaitingExits::Entry& entry);

@@ -35,9 +35,11 @@
 #include <vector>
 
 #include "base/privilege.h"
+#include "base/proc_stat.h"
 #include "base/unique_fd.h"
 #include "handover/keeper.h"
 #include "source/bpf/programs.h"
+#include "source/bpf/record_for_test.h"
 #include "source/connector/connector.h"
 #include "source/output_for_test.h"
 
@@ -624,6 +626,139 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   reap(of_another_user);
   drain();
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, of_another_user), 0U);
+}
+
+volatile int handled_to = -1;  // the descriptor to which on_request() writes
+
+// While exits are unwanted, senders are not recorded. Then the recorded one is not the last one.
+TEST_F(BpfTest, NamesNoSenderOfARequestBeforeExitsWereUnwanted) {
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  wanted.any_pid = false;
+  open(wanted);
+  if (!bpf_) return;
+  int handled[2];
+  ASSERT_EQ(::pipe(handled), 0);
+  handled_to = handled[1];
+  const auto await_byte = [&] {
+    char byte = 0;
+    ASSERT_EQ(::read(handled[0], &byte, 1), 1);
+  };
+  const pid_t pid = fork_child([&] {
+    ::signal(SIGUSR1, [](int) { ::_exit(3); });
+    ::signal(SIGTERM, [](int) { (void)!::write(handled_to, "x", 1); });
+    ::raise(SIGTERM);
+    for (;;) ::pause();
+  });
+  await_byte();
+  ASSERT_TRUE(bpf_->add_pid(pid, 0));
+  const auto request_end = [&](const char* name) {
+    reap(fork_child([&] {
+      ::prctl(PR_SET_NAME, name);
+      ::kill(pid, SIGTERM);
+    }));
+    await_byte();
+  };
+  request_end("aaa");
+  wanted.mask = KNELL_EVENT_COMM;
+  ASSERT_TRUE(bpf_->set_request(wanted));
+  request_end("bbb");
+  wanted.mask = KNELL_EVENT_EXIT | KNELL_EVENT_COMM;
+  ASSERT_TRUE(bpf_->set_request(wanted));
+  ::kill(pid, SIGUSR1);
+  EXPECT_EQ(reap(pid), 3 << 8);
+  const KeptEvent* seen = exit_of(pid);
+  ASSERT_NE(seen, nullptr);
+  EXPECT_EQ(seen->event.has & KNELL_HAS_LAST_SIGNAL, 0U) << text_of(seen->event.last_signal.comm);
+  ::close(handled[0]);
+  ::close(handled[1]);
+}
+
+TEST_F(BpfTest, AProcessThatAPredicateNamesStaysWantedWhenItIsRemoved) {
+  const pid_t pid = fork_child([] { ::pause(); });
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT;
+  wanted.any_pid = false;
+  wanted.pids = {pid};
+  open(wanted);
+  const bool changed = bpf_ != nullptr && bpf_->add_pid(pid, 0) && bpf_->remove_pid(pid);
+  ::kill(pid, SIGKILL);
+  reap(pid);
+  if (!bpf_) return;
+  EXPECT_TRUE(changed);
+  drain();
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+}
+
+// The descriptor of a map of the programs that this process has loaded; -1: there is none.
+int map_named(std::string_view name) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone) != "anon_inode:bpf-map") continue;
+    const int fd = std::stoi(entry.path().filename());
+    bpf_map_info info{};
+    uint32_t size = sizeof info;
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && name == info.name) return fd;
+  }
+  return -1;
+}
+
+TEST_F(BpfTest, ReportsProcessesInANewCgroupWhenTheMapOfCgroupsIsFull) {
+  std::string mount = "/sys/fs/cgroup/systemd";
+  if (::access((mount + "/cgroup.procs").c_str(), W_OK) != 0) mount = "/sys/fs/cgroup";
+  if (::access((mount + "/cgroup.procs").c_str(), W_OK) != 0)
+    GTEST_SKIP() << "no cgroups can be made here";
+  const std::string name = "/knell-test-" + std::to_string(::getpid());
+  SourceRequest wanted;
+  wanted.mask = KNELL_EVENT_EXIT;
+  wanted.cgroups = {name};
+  open(wanted);
+  if (!bpf_) return;
+  const int map = map_named("cgroups");
+  ASSERT_GE(map, 0);
+  const uint32_t one = 1;
+  uint64_t inode = uint64_t{1} << 48;
+  while (bpf_map_update_elem(map, &inode, &one, BPF_ANY) == 0) ++inode;
+  EXPECT_EQ(errno, E2BIG);
+  ASSERT_EQ(::mkdir((mount + name).c_str(), 0700), 0);
+  const pid_t pid = fork_child([&] {
+    std::ofstream procs(mount + name + "/cgroup.procs");
+    procs << 0 << std::flush;
+    ::_exit(procs ? 3 : 99);
+  });
+  EXPECT_EQ(reap(pid), 3 << 8);
+  drain();
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+  EXPECT_EQ(::rmdir((mount + name).c_str()), 0);
+}
+
+// Before Linux 6.17 or so, two threads that exit together can both send the details.
+TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
+  open(request(KNELL_EVENT_EXIT));
+  if (!bpf_) return;
+  const pid_t pid = fork_child([] { ::pause(); });
+  knell_process details{};
+  details.head = {.stamp_ns = system_clock().monotonic_ns(), .lost = 0, .kind = 0, .flags = 0};
+  details.head.kind = KNELL_RECORD_DETAILS;
+  details.pid = details.tid = pid;
+  details.start_ns = read_proc_stat(pid)->start * 10'000'000;
+  details.status = 7 << 8;
+  bpf_->add_record_for_testing(RecordBytes(details).view());
+  details.head.stamp_ns++;
+  bpf_->add_record_for_testing(RecordBytes(details).view());
+  knell_mark mark{};
+  mark.head.stamp_ns = details.head.stamp_ns + 1;
+  mark.head.kind = KNELL_RECORD_MARK;
+  mark.pid = pid;
+  mark.start_ns = details.start_ns;
+  mark.status = 7 << 8;
+  bpf_->add_record_for_testing(RecordBytes(mark).view());
+  const KeptEvent* seen = exit_of(pid);
+  ASSERT_NE(seen, nullptr);
+  EXPECT_EQ(seen->event.mono_ns, mark.head.stamp_ns);
+  EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
+  ::kill(pid, SIGKILL);
+  reap(pid);
 }
 
 TEST_F(BpfTest, ReportsEachThreadAtRawLevel) {

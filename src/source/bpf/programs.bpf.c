@@ -38,7 +38,8 @@ static __always_inline bool last_of_process(struct task_struct* leader,
   if (signal->live.counter != 0) return false;
   if (signal->nr_threads == 1) return true;
   // Two threads that exit together both see no live thread. The first one that adds the entry
-  // counts.
+  // counts. If the other one comes when the first is already released, both count, and the reader
+  // drops the second record.
   const __u32 one = 1;
   struct knell_life life = {.pid = leader->tgid, .start_ns = leader->start_boottime};
   return bpf_map_update_elem(&ended, &life, &one, BPF_NOEXIST) == 0;
@@ -369,8 +370,9 @@ static __always_inline void report_cgroup(const struct cgroup* cgroup, const cha
     bpf_probe_read_kernel_str(key, KNELL_CGROUP_MOST, path);
     const __u64 inode = cgroup->kn->id;
     const __u32 one = 1;
-    if (bpf_map_lookup_elem(&cgroup_paths, key))
-      bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY);
+    if (bpf_map_lookup_elem(&cgroup_paths, key) &&
+        bpf_map_update_elem(&cgroups, &inode, &one, BPF_ANY))
+      settings.some_cgroups = 0;  // the map is full: user space filters by cgroup
   }
   if (!settings.names) return;
   record->head.kind = KNELL_RECORD_CGROUP;

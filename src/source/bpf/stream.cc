@@ -10,8 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/pidfd.h"
-#include "base/proc_stat.h"
+#include "base/named_process.h"
 #include "base/time_namespace.h"
 #include "source/bpf/bpf.h"
 
@@ -228,6 +227,10 @@ void Bpf::hold(uint64_t stamp_ns, std::string_view record) {
   held_.push_back(std::move(held));
 }
 
+void Bpf::add_record_for_testing(std::string_view record) {
+  hold(reinterpret_cast<const knell_record*>(record.data())->stamp_ns, record);
+}
+
 bool Bpf::rings_empty() const {
   return std::ranges::all_of(rings_, [](const Ring& ring) { return ring.empty(); }) &&
          unsent_.empty(programs_.losses().unsent);
@@ -298,6 +301,10 @@ bool Bpf::may_have_lost_details() const {
 // Handles the details of a process that has begun to exit.
 bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   const int32_t pid = decoded.pid();
+  // Two threads that exit together can both send the details, see last_of_process().
+  if (const WaitingExits::Entry* known = waiting_.find(pid);
+      known != nullptr && known->start_ns == decoded.start_ns())
+    return false;
   while (!waiting_.has_room(pid, record.size())) {
     auto oldest = waiting_.make_room(pid);
     if (!oldest) break;
@@ -321,7 +328,8 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   if (!entry.no_mark) return false;
   // If it has already ended, report it here, which is its place in the stream.
   UniqueFd pidfd;
-  if (has_ended(entry, pidfd)) return deliver_mark(mark_of_ended(entry));
+  if (has_ended(entry.pid, entry.start_ns / kTickNs, pidfd))
+    return deliver_mark(mark_of_ended(entry));
   waiting_.set_overdue(entry);
   watch(entry, std::move(pidfd));
   return false;
@@ -413,18 +421,6 @@ bool Bpf::report_last_losses() {
 
 // ------------------------------------------------------------ processes whose mark is overdue
 
-// Whether the process has ended. `still`: set to its pidfd if it has not, and if one can be opened.
-bool Bpf::has_ended(const WaitingExits::Entry& entry, UniqueFd& still) const {
-  auto pidfd = try_pidfd_open(entry.pid);
-  if (!pidfd) return pidfd.error() == ESRCH;
-  if (is_dead(pidfd->get())) return true;
-  const auto stat = read_proc_stat(entry.pid);
-  // another process has this pid now
-  if (!stat || stat->start != entry.start_ns / kTickNs) return true;
-  still = *std::move(pidfd);
-  return false;
-}
-
 // Handles watched processes that have ended. If a mark is expected, the process is checked again
 // after the rings have been read, because its mark may be there.
 void Bpf::take_wakeups() {
@@ -472,7 +468,7 @@ bool Bpf::check_overdue() {
 
 void Bpf::check(WaitingExits::Entry& entry) {
   UniqueFd pidfd;
-  if (has_ended(entry, pidfd)) {
+  if (has_ended(entry.pid, entry.start_ns / kTickNs, pidfd)) {
     // Its mark was lost, so the reported loss counts it already.
     if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
       waiting_.recycle(*waiting_.take(entry.pid, entry.start_ns));

@@ -72,6 +72,7 @@ class Assembler {
   // The latest time to call finish() again; 0: no call is needed.
   uint64_t due_ns() const { return reading_again_ ? kDueNow : exits_.due_ns(); }
   bool has_noted() const { return exits_.has_noted(); }
+  void drop_slots() { exits_.drop_slots(); }
   void on_pidfd_readable(int32_t pid) { exits_.on_pidfd_readable(pid); }
   // See Source::is_urgent().
   bool is_urgent() const;

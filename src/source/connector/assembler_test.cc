@@ -621,6 +621,19 @@ TEST_F(AssemblerTest, ReportsExitsThatDidNotFitInTheNextBatch) {
   EXPECT_EQ(second.back(), "1199:1280");
 }
 
+// As when the batch is full after the last read for the EXITs of a dead process.
+TEST_F(AssemblerTest, ReportsANotedExitWhoseSlotWasInAnEarlierBatch) {
+  Assembler& n = assembler();
+  output.out.begin_drain();
+  n.on_raw(fork_of(50, 1, 5, 51));
+  n.on_raw(exit_of(50, 0x500, 10));
+  ASSERT_TRUE(n.has_noted());
+  n.drop_slots();
+  batch.clear();
+  probe.statuses[50] = 0x500;
+  EXPECT_EQ(drain({exec_of(7, 20)}), (Seen{"exec:7", "50:1280"}));
+}
+
 TEST_F(AssemblerTest, ReadsProcAgainAfterALoss) {
   tree.add(40, {.start = 1, .comm = "old"});
   EXPECT_EQ(drain({}), Seen{});

@@ -197,11 +197,11 @@ Result<void> Connector::connect(const Environment& here, const ConnectorProbe& p
   if (!answer) return obstacle_error(explain(Step::kRequest, answer.error(), here));
   subscribed_ = true;
   home_ = here.namespaces;
-  if (!answer->acked) {
+  if (answer->silent()) {
     const Obstacle obstacle = explain(Step::kAck, {}, here);
     if (!obstacle.count_below_one) return obstacle_error(obstacle);
     answer = restore_listener_count(fd_.get(), mask_, RequestFormat::kUnknown, probe);
-    if (!answer || !answer->acked) return obstacle_error(obstacle);
+    if (!answer || answer->silent()) return obstacle_error(obstacle);
     ++repaired_;
   }
   filtering_ = std::max(best, answer->kernel_filter ? Filtering::kKernel : Filtering::kClassic);
@@ -369,7 +369,7 @@ Result<void> Connector::check_health() {
   if (!probe) return {};  // for example, no descriptor is left: then nothing can be checked
   auto answer = probe->ask();
   const uint64_t now = clock_.monotonic_ns();
-  const bool silent = answer && !answer->acked;
+  const bool silent = answer && answer->silent();
   if (answer && answer->acked) healthy_ns_ = now;
   // A process that moved to other namespaces keeps its subscription, but the kernel does not answer
   // the probe there.
@@ -379,7 +379,8 @@ Result<void> Connector::check_health() {
       filtering_ == Filtering::kKernel ? RequestFormat::kMask : RequestFormat::kUnknown;
   const uint32_t asked = filtering_ == Filtering::kKernel ? mask_ : KNELL_EVENT_ALL;
   answer = restore_listener_count(fd_.get(), asked, format, *probe);
-  if (!answer || !answer->acked) return obstacle_error(explain(Step::kAck, {}, read_environment()));
+  if (!answer || answer->silent())
+    return obstacle_error(explain(Step::kAck, {}, read_environment()));
   ++repaired_;
   if (silence_detector_.note(now)) KNELL_TRY(filter_nothing());
   const uint64_t from = silence_ ? silence_->from_ns : std::max(healthy_ns_, last_ns_);

@@ -164,7 +164,10 @@ Result<bool> ConnectorSource::settle() {
       more |= drained == Drained::kMore;
     }
     assembler_->finish();
-    if (out_.batch().room() <= Output::kSpareSlots) return true;
+    if (out_.batch().room() <= Output::kSpareSlots) {
+      assembler_->drop_slots();
+      return true;
+    }
   }
   assembler_->finish();
   return more || out_.batch().room() == 0;

@@ -133,7 +133,7 @@ Diagnosis diagnose(size_t buffer_bytes) {
   }
   send_request(fd->get(), KNELL_MCAST_IGNORE, std::nullopt);
   found.initial_net = true;
-  found.acked = answer->acked;
+  found.acked = !answer->silent();
   found.kernel_filter = answer->kernel_filter;
   found.present = found.acked || here.listed != false;
   return found.acked ? found : stuck(Step::kAck, {});

@@ -142,6 +142,12 @@ class ExitTracker {
   // When finish() has to be called again for processes that wait for more EXITs; 0: none waits.
   uint64_t due_ns() const;
   bool has_noted() const { return !noted_.empty(); }
+  // Gives up the reserved slots of the noted processes: the batch is about to be cleared. Their
+  // exits get a slot when they are reported.
+  void drop_slots() {
+    for (const int32_t pid : noted_)
+      if (Dying* dying = dying_.find(pid)) dying->slot = nullptr;
+  }
 
   // A watched process has died.
   void on_pidfd_readable(int32_t pid);

@@ -44,7 +44,7 @@ Result<ConnectorProbeAnswer> subscribe(int fd, uint32_t mask, const ConnectorPro
 Result<ConnectorProbeAnswer> restore_listener_count(int fd, uint32_t mask, RequestFormat format,
                                                     const ConnectorProbe& probe, int rounds) {
   ConnectorProbeAnswer answer;
-  while (rounds-- > 0 && !answer.acked) {
+  while (rounds-- > 0 && answer.silent()) {
     if (format != RequestFormat::kLegacy) KNELL_TRY(request(fd, kInvalidOp, mask));
     if (format == RequestFormat::kMask) {
       KNELL_TRY(request(fd, KNELL_MCAST_LISTEN, mask));

@@ -17,9 +17,10 @@ ProcessProbe::Sign LiveProcessProbe::probe(int32_t pid, uint64_t before_ns, Uniq
     auto opened = try_pidfd_open(pid);
     if (!opened && opened.error() == ESRCH) return Sign::kGone;
     if (!opened) {
-      // No descriptors left, an old kernel, or the process is in the middle of an exec: at least
-      // check whether the pid is gone.
-      if (!exists(pid)) return Sign::kGone;
+      // A thread has this pid now, no descriptors are left, an old kernel, or the process is in the
+      // middle of an exec: at least check whether the pid is gone.
+      if (!exists(pid) || process_of_thread(pid)) return Sign::kGone;
+      if (before_ns != 0 && is_another(pid, before_ns)) return Sign::kGone;
       const auto stat = read_proc_stat(pid);
       return stat && stat->state == 'Z' && stat->threads <= 1 ? Sign::kDead : Sign::kUnsure;
     }

@@ -17,20 +17,37 @@
 namespace knell::source {
 namespace {
 
+constexpr int kAttempts = 3;       // chosen, not measured
+constexpr int kMostBatches = 256;  // several times a full queue: other programs may go on sending
+
+enum class Acked { kNo, kYes, kUnknown };
+
 // Whether the kernel acks a request. The ack is in the queue when send() returns, so no waiting.
-Result<bool> acked(int fd, std::optional<uint32_t> mask) {
+// kUnknown: acks were dropped, since the queue was full. Afterwards the queue is empty.
+Result<Acked> acked_once(int fd, std::optional<uint32_t> mask) {
   const uint32_t nonce = random_nonce();
   if (const int error = send_request(fd, kInvalidOp, mask, nonce); error != 0) {
     return make_error(error, "send a request to the process connector");
   }
   Receiver receiver;
-  bool found = false;
-  while (!found && receiver.fill(fd) == Receiver::Fill::kSome) {
-    while (const auto raw = receiver.next()) {
-      found = found || (raw->what == KNELL_EVENT_NONE && raw->u.ack.ack == nonce + 1);
-    }
+  bool overflowed = false;
+  for (int batch = 0; batch < kMostBatches; ++batch) {
+    const Receiver::Fill filled = receiver.fill(fd);
+    overflowed |= filled == Receiver::Fill::kOverflow;
+    if (filled == Receiver::Fill::kEmpty || filled == Receiver::Fill::kBroken)
+      return overflowed ? Acked::kUnknown : Acked::kNo;
+    while (const auto raw = receiver.next())
+      if (raw->what == KNELL_EVENT_NONE && raw->u.ack.ack == nonce + 1) return Acked::kYes;
   }
-  return found;
+  return Acked::kUnknown;
+}
+
+Result<Acked> acked(int fd, std::optional<uint32_t> mask) {
+  Acked answer = Acked::kUnknown;
+  for (int attempt = 0; attempt < kAttempts && answer == Acked::kUnknown; ++attempt) {
+    KNELL_ASSIGN(answer, acked_once(fd, mask));
+  }
+  return answer;
 }
 
 }  // namespace
@@ -44,9 +61,12 @@ Result<ConnectorProbe> ConnectorProbe::open() {
 
 Result<ConnectorProbeAnswer> ConnectorProbe::ask() const {
   ConnectorProbeAnswer answer;
-  KNELL_ASSIGN(answer.acked, acked(fd_.get(), std::nullopt));
+  KNELL_ASSIGN(const Acked plain, acked(fd_.get(), std::nullopt));
+  answer.acked = plain == Acked::kYes;
+  answer.unknown = plain == Acked::kUnknown;
   if (!answer.acked) return answer;
-  KNELL_ASSIGN(answer.kernel_filter, acked(fd_.get(), KNELL_EVENT_ALL));
+  KNELL_ASSIGN(const Acked masked, acked(fd_.get(), KNELL_EVENT_ALL));
+  answer.kernel_filter = masked == Acked::kYes;
   return answer;
 }
 

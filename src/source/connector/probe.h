@@ -14,7 +14,11 @@ struct ConnectorProbeAnswer {
   // The kernel has process events and obeys requests from here, and its count of listeners is at
   // least one.
   bool acked = false;
+  // Acks of other programs' requests filled the queue, so that of this probe may have been dropped.
+  bool unknown = false;
   bool kernel_filter = false;  // it accepts a mask: Linux 6.6, or an older kernel with the filter
+  // The kernel certainly sends no events here.
+  bool silent() const { return !acked && !unknown; }
 };
 
 // Sends requests with an invalid op on a socket of its own, so nothing on the machine is changed.

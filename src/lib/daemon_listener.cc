@@ -52,6 +52,17 @@ class UnknownAncestry final : public filter::Ancestry {
   bool is_under(int32_t, const knell_event&) const override { return false; }
 };
 
+// Cuts the args to `most` bytes and a NUL byte, as the source does. `most`: 0: no limit. knelld
+// sends as much as its own limit allows, since its listeners share the bytes of an event.
+void limit_args(knell_event& event, uint32_t most) {
+  if (most == 0 || event.args.data == nullptr || event.args.size <= size_t{most} + 1) return;
+  // The strings of an event are in the buffer of its packet, which is not used by anything else.
+  char* const args = const_cast<char*>(event.args.data);
+  event.args.size = args[most - 1] == '\0' ? most : most + size_t{1};
+  args[event.args.size - 1] = '\0';
+  event.flags |= KNELL_FLAG_ARGS_TRUNCATED;
+}
+
 }  // namespace
 
 // ---------------------------------------------------------------------------------------- opening
@@ -373,14 +384,15 @@ Result<std::optional<std::vector<std::string>>> DaemonListener::request_snapshot
 
 Result<int> DaemonListener::snapshot(const Visitor& visitor) {
   KNELL_TRY(begin_durable());
-  KNELL_ASSIGN(const auto payloads, request_snapshot());
+  KNELL_ASSIGN(auto payloads, request_snapshot());
   if (!payloads) return snapshot_of_proc(filter_, visitor, visible_uid());
-  for (const std::string& payload : *payloads) {
+  for (std::string& payload : *payloads) {
     wire::EventReader reader(payload, wire::Message::kProcesses);
     knell_event event;
     while (reader.next(event)) {
       process::UserNames::Name name;
       set_user(event, name);
+      limit_args(event, filter_.subscription.args_bytes);
       event::note_presence<event::kFields>(event);
       if (const int result = visitor(event); result != 0) return result;
     }
@@ -485,6 +497,7 @@ bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const 
 // Adds the data of the library to an event that is returned to the caller.
 void DaemonListener::finish(size_t slot) {
   knell_event& event = slots_[slot];
+  limit_args(event, filter_.subscription.args_bytes);
   event::note_presence<event::kFields>(event);
   if (durable_) note_delivered(event);
   if (event.type == KNELL_EVENT_LOST)

@@ -190,6 +190,32 @@ TEST_F(DaemonListenerTest, SubscribesWithItsOptions) {
                                                         .only_added = false}));
 }
 
+TEST_F(DaemonListenerTest, CutsArgsToTheSizeThatWasAskedFor) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.args_bytes = 64;
+  open(options);
+  const auto exec_with = [](const std::string& args) {
+    knell_event e = event(KNELL_EVENT_EXEC, 10);
+    e.args = {args.data(), args.size()};
+    return e;
+  };
+  const std::string fits(65, '\0'),
+      longer = std::string(100, 'a') + '\0',
+      second = std::string(63, 'b') + '\0' + std::string(9, 'c') + '\0';
+  server_.send({exec_with(fits), exec_with(longer), exec_with(second)});
+  const knell_event* events[3];
+  pollfd readable{.fd = listener_->fd(), .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+  ASSERT_EQ(*listener_->read(events, 3), 3u);
+  const auto args_of = [](const knell_event* e) { return std::string(e->args.data, e->args.size); };
+  EXPECT_EQ(args_of(events[0]), fits);
+  EXPECT_EQ(events[0]->flags & KNELL_FLAG_ARGS_TRUNCATED, 0u);
+  EXPECT_EQ(args_of(events[1]), std::string(64, 'a') + '\0');
+  EXPECT_NE(events[1]->flags & KNELL_FLAG_ARGS_TRUNCATED, 0u);
+  EXPECT_EQ(args_of(events[2]), std::string(63, 'b') + '\0') << "no empty argument is added";
+  EXPECT_NE(events[2]->flags & KNELL_FLAG_ARGS_TRUNCATED, 0u);
+}
+
 TEST_F(DaemonListenerTest, TheDefaultLatencyGrowsUnderLoad) {
   open();
   const filter::Subscription asked = server_.subscribe(1);

@@ -96,7 +96,7 @@ class Restart {
   source::Kept processes_, threads_;
   server::SavedClients clients_;
   JournalBacklog journal_;
-  Newest newest_;         // the last ones that were read from or saved to the state
+  Newest newest_;  // the last ones that were read from or saved to the state
   std::string numbers_, process_roots_, thread_roots_;
   bool any_ = false;      // there are descriptors of an earlier daemon
   bool broken_ = false;   // as last reported

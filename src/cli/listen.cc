@@ -200,10 +200,11 @@ Outcome<void> Selection::check(uint32_t mask, const Selection* present) const {
   for (const Predicate& p : predicates_) {
     for (const std::string& value : p.values) {
       // Checked here and not in apply(): by then the process may have died, and its exit must be
-      // reported.
+      // reported. The library refuses an `under` of a process that has ended, since the
+      // descendants of that cannot be found any more.
       if (live_ && (p.key == "pid" || p.key == "under"))
         KNELL_TRY(map_words(value, [&](std::string_view w) {
-          const bool in_use = present != nullptr && present->names(p.key, w);
+          const bool in_use = p.key == "pid" && present != nullptr && present->names(p.key, w);
           return in_use ? Outcome<std::string>(std::string(w)) : process_word(p.flag, w);
         }));
       KNELL_ASSIGN(const std::string words, library_words(p.flag, value));

@@ -30,7 +30,7 @@ class Selection {
   Outcome<uint32_t> events(uint32_t unless_given) const;
   bool events_given() const { return !events_.empty(); }
   // Checks the values of all predicates, and that an event of `mask` can match them. A process that
-  // is named must exist, unless `present`, the selection in use, names it already: it may have
+  // is named must exist, unless `present`, the selection in use, has it with --pid: it may have
   // ended.
   Outcome<void> check(uint32_t mask, const Selection* present = nullptr) const;
   Outcome<void> apply(Listener& listener) const;

@@ -27,12 +27,12 @@ Selection parsed(const std::string& text) {
 
 TEST(Selection, AProcessThatIsNamedMustExistUnlessItIsInTheSelectionInUse) {
   const pid_t gone = ended_process();
-  const Selection other = parsed(fmt::format("--under {} -C a", gone));
+  const Selection other = parsed(fmt::format("--pid {} -C a", gone));
   EXPECT_FALSE(other.check(KNELL_EVENT_EXIT));
-  const Selection in_use = parsed(fmt::format("--under '1,!{}'", gone));
+  const Selection in_use = parsed(fmt::format("--pid '1,!{0}' --under {0}", gone));
   EXPECT_TRUE(other.check(KNELL_EVENT_EXIT, &in_use));
-  EXPECT_FALSE(parsed(fmt::format("--pid {}", gone)).check(KNELL_EVENT_EXIT, &in_use))
-      << "another predicate";
+  EXPECT_FALSE(parsed(fmt::format("--under {}", gone)).check(KNELL_EVENT_EXIT, &in_use))
+      << "the library would refuse it";
   Selection recorded = other;
   recorded.set_recorded();
   EXPECT_TRUE(recorded.check(KNELL_EVENT_EXIT));

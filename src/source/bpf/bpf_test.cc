@@ -743,6 +743,7 @@ TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
   details.pid = details.tid = pid;
   details.start_ns = read_proc_stat(pid)->start * 10'000'000;
   details.status = 7 << 8;
+  std::strcpy(details.comm, "twice");
   bpf_->add_record_for_testing(RecordBytes(details).view());
   details.head.stamp_ns++;
   bpf_->add_record_for_testing(RecordBytes(details).view());
@@ -753,9 +754,11 @@ TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
   mark.start_ns = details.start_ns;
   mark.status = 7 << 8;
   bpf_->add_record_for_testing(RecordBytes(mark).view());
-  const KeptEvent* seen = exit_of(pid);
+  drain();  // the records are in no ring, so the source is not readable
+  const KeptEvent* seen = sink_.find(KNELL_EVENT_EXIT, pid);
   ASSERT_NE(seen, nullptr);
   EXPECT_EQ(seen->event.mono_ns, mark.head.stamp_ns);
+  EXPECT_EQ(text_of(seen->event.comm), "twice") << "the details were not used";
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, pid), 1U);
   ::kill(pid, SIGKILL);
   reap(pid);

@@ -738,7 +738,8 @@ TEST_F(BpfTest, WaitsForTheMarkIfTheDetailsCameTwice) {
   if (!bpf_) return;
   const pid_t pid = fork_child([] { ::pause(); });
   knell_process details{};
-  details.head = {.stamp_ns = system_clock().monotonic_ns(), .lost = 0, .kind = 0, .flags = 0};
+  details.head = {
+      .stamp_ns = system_clock().monotonic_ns(), .lost = 0, .kind = 0, .flags = KNELL_RECORD_NAMED};
   details.head.kind = KNELL_RECORD_DETAILS;
   details.pid = details.tid = pid;
   details.start_ns = read_proc_stat(pid)->start * 10'000'000;

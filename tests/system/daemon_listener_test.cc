@@ -143,6 +143,7 @@ void expect_no_tree_of_an_earlier_process(const std::string& source) {
   notify(leave.write);
   ASSERT_EQ(child.wait(), 0);
   ASSERT_TRUE(first->read_until_exit_of(root));
+  ::usleep(20'000);  // a start has a resolution of 10 ms, and must differ
   const pid_t later = fork_with_pid(root);
   if (later < 0) GTEST_SKIP() << "the pid cannot be chosen, or another process has got it";
   Recorder second({.events = KNELL_EVENT_EXIT, .via = "daemon"});

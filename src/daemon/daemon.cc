@@ -203,8 +203,6 @@ Result<void> Daemon::start(UniqueFd listening, handover::Handover& handover) {
       processes_.restore_newest(restart_.newest().processes_ns);
       threads_.restore_newest(restart_.newest().threads_ns);
     }
-    process_roots_.restore(restart_.process_roots());
-    thread_roots_.restore(restart_.thread_roots());
     failed_clients = server_->restore(handover, restart_.clients());
   }
   KNELL_TRY(set_exact_interest());
@@ -303,7 +301,6 @@ Result<void> Daemon::set_interest(Pipeline& pipeline, const filter::Interest& in
   const bool was_open = pipeline.is_open();
   if (!was_open || interest != pipeline.interest() || latency != pipeline.latency())
     KNELL_TRY(pipeline.set_interest(interest, latency));
-  (&pipeline == &threads_ ? thread_roots_ : process_roots_).set(interest.roots);
   if (was_open) return {};
   auto polled =
       poll(epoll_.get(), pipeline.fd(), &pipeline == &threads_ ? kThreadsTag : kProcessesTag);
@@ -319,7 +316,6 @@ Result<void> Daemon::set_exact_interest() {
   const filter::Interest threads = wanted_of({kThreads, kDatagrams});
   if (filter::empty(threads)) {
     threads_.close();
-    thread_roots_.set({});
   } else {
     KNELL_TRY(set_interest(threads_, threads, latency_of({kThreads, kDatagrams})));
   }
@@ -335,7 +331,6 @@ Result<void> Daemon::interest_grown(const hub::Listener& listener) {
   const hub::Filter& filter = listener.node()->filter;
   const bool threads = filter.subscription.stream != filter::Stream::kProcesses;
   Pipeline& pipeline = threads ? threads_ : processes_;
-  KNELL_TRY((threads ? thread_roots_ : process_roots_).check(filter.interest.roots));
   filter::Interest wanted = filter.interest;
   filter::Latency latency = latency_for(filter.scope, filter);
   if (pipeline.is_open()) {
@@ -402,10 +397,6 @@ void Daemon::save() {
     state.append(Restart::kNumbers, numbers);
   restart_.save_newest({.processes_ns = processes_.newest_ns(), .threads_ns = threads_.newest_ns()},
                        whole);
-  if (process_roots_.take_changed() || whole)
-    state.append(Restart::kProcessRoots, process_roots_.save());
-  if (thread_roots_.take_changed() || whole)
-    state.append(Restart::kThreadRoots, thread_roots_.save());
   if (whole) restart_.forget();
   restart_.handover().keeper.flush();
   if (!state.has_uncommitted()) return;
@@ -592,7 +583,6 @@ Result<void> Daemon::serve() {
     if (const auto read = threads_.read(); !read) {
       log_warning("the source of thread events failed: {}; reopening it", read.error().message());
       threads_.close_after_failure();
-      thread_roots_.set({});
       interest_shrunk();
     }
   }

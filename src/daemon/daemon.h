@@ -18,7 +18,6 @@
 #include "daemon/pipeline.h"
 #include "daemon/rate.h"
 #include "daemon/restart.h"
-#include "daemon/root_starts.h"
 #include "daemon/status.h"
 #include "daemon/stopped_processes.h"
 #include "feed/alarm.h"
@@ -123,7 +122,6 @@ class Daemon final : private server::DaemonInterface {
   server::WireEventEncoder encoder_;
   hub::Hub hub_;
   Pipeline processes_, threads_;
-  RootStarts process_roots_, thread_roots_;
   // nullptr: the journal is disabled; then history_ is nullptr, too
   std::unique_ptr<DurableListeners> durable_;
   std::unique_ptr<HistoryPages> history_;

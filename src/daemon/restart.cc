@@ -69,8 +69,6 @@ Restart Restart::begin(handover::Handover& handover, const Config& config) {
     restart.threads_.records.clear();
     restart.numbers_.clear();
     restart.newest_ = {};
-    restart.process_roots_.clear();
-    restart.thread_roots_.clear();
     handover.state.reset();
     keeper.drop(kState);
     keeper.drop(kClients);
@@ -100,8 +98,6 @@ Result<void> Restart::read() {
     if (kind == kNumbers) numbers_ = payload;
     if (kind == kNewest && payload.size() == sizeof newest_)
       std::memcpy(&newest_, payload.data(), sizeof newest_);
-    if (kind == kProcessRoots) process_roots_ = payload;
-    if (kind == kThreadRoots) thread_roots_ = payload;
     journal_.restore(kind, payload);
     if (kind == kThreads) threads_.records.assign(1, std::string(payload));
     if (kind == kProcesses) {

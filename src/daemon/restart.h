@@ -29,9 +29,6 @@ class Restart {
   static constexpr uint32_t kJournalEvent = server::kFirstOfDaemon + 3;
   static constexpr uint32_t kJournalDone = server::kFirstOfDaemon + 4;
   static constexpr uint32_t kNewest = server::kFirstOfDaemon + 5;
-  // RootStarts of the processes, and of the threads
-  static constexpr uint32_t kProcessRoots = server::kFirstOfDaemon + 6;
-  static constexpr uint32_t kThreadRoots = server::kFirstOfDaemon + 7;
 
   // Reads the stored state, and creates a new one if there is none or it cannot be used. Without a
   // keeper there is no state. `handover` must outlive this object.
@@ -45,8 +42,6 @@ class Restart {
   void leave() { processes_.leaving = threads_.leaving = true; }
   server::SavedClients& clients() { return clients_; }
   const std::string& numbers() const { return numbers_; }
-  const std::string& process_roots() const { return process_roots_; }
-  const std::string& thread_roots() const { return thread_roots_; }
 
   // The state of an earlier daemon is used.
   bool took_over() const { return any_ && unusable_.empty(); }
@@ -97,7 +92,7 @@ class Restart {
   server::SavedClients clients_;
   JournalBacklog journal_;
   Newest newest_;  // the last ones that were read from or saved to the state
-  std::string numbers_, process_roots_, thread_roots_;
+  std::string numbers_;
   bool any_ = false;      // there are descriptors of an earlier daemon
   bool broken_ = false;   // as last reported
   std::string unusable_;  // why the state was not used; empty: it was used

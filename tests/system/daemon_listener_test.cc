@@ -6,15 +6,11 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <knell/knell.h>
-#include <linux/sched.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -111,98 +107,6 @@ TEST_F(ThroughKnelld, AnExitHasAllItsDetails) {
   EXPECT_EQ(seen.user, "root") << "the daemon does not send the name";
   EXPECT_EQ(seen.raw.ppid, ::getpid());
   EXPECT_TRUE(child.wait());
-}
-
-// Creates a child process with this pid, which waits for a signal. -1: the pid is not free.
-pid_t fork_with_pid(pid_t pid) {
-  clone_args args{};
-  args.exit_signal = SIGCHLD;
-  args.set_tid = reinterpret_cast<uint64_t>(&pid);
-  args.set_tid_size = 1;
-  const auto made = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
-  if (made == 0) {
-    for (;;) ::pause();
-  }
-  return made;
-}
-
-// A listener follows a process that has ended. Then another process gets its pid.
-void expect_no_tree_of_an_earlier_process(const std::string& source) {
-  Daemon daemon;
-  daemon.configure("source = \"" + source + "\"\n");
-  ASSERT_TRUE(daemon.start());
-  Pipe leave = make_pipe(), end = make_pipe();
-  Child child = Child::fork([&] {
-    if (::fork() == 0) ::_exit(await(end.read) ? 5 : 6);
-    return await(leave.read) ? 0 : 1;
-  });
-  const pid_t root = child.pid();
-  std::optional<Recorder> first;
-  first.emplace(Recorder::Wish{
-      .events = KNELL_EVENT_EXIT, .matches = {{"under", std::to_string(root)}}, .via = "daemon"});
-  notify(leave.write);
-  ASSERT_EQ(child.wait(), 0);
-  ASSERT_TRUE(first->read_until_exit_of(root));
-  ::usleep(20'000);  // a start has a resolution of 10 ms, and must differ
-  const pid_t later = fork_with_pid(root);
-  if (later < 0) GTEST_SKIP() << "the pid cannot be chosen, or another process has got it";
-  Recorder second({.events = KNELL_EVENT_EXIT, .via = "daemon"});
-  EXPECT_EQ(second.listener().match("under", std::to_string(root)).value(), EBUSY);
-  EXPECT_NE(std::string(knell_explain()).find("earlier process"), std::string::npos)
-      << knell_explain();
-  // The first listener is not disturbed.
-  notify(end.write);
-  EXPECT_TRUE(first->read_until([&] {
-    return std::ranges::any_of(first->seen(),
-                               [](const Seen& one) { return one.status() == 0x500; });
-  }));
-  first.reset();
-  std::error_code refused;
-  for (const Deadline deadline; !deadline.passed(); ::usleep(10'000)) {
-    refused = second.listener().match("under", std::to_string(root));
-    if (!refused) break;
-  }
-  EXPECT_FALSE(refused) << knell_explain();
-  ::kill(later, SIGKILL);
-  int status = 0;
-  ::waitpid(later, &status, 0);
-  EXPECT_TRUE(second.read_until_exit_of(later, SIGKILL));
-}
-
-TEST(UnderAReusedPid, IsRefusedOverBpf) {
-  KNELL_NEEDS(lacks_knelld());
-  KNELL_NEEDS(lacks_bpf());
-  expect_no_tree_of_an_earlier_process("bpf");
-}
-
-TEST(UnderAReusedPid, IsRefusedOverTheConnector) {
-  KNELL_NEEDS(lacks_knelld());
-  KNELL_NEEDS(lacks_connector());
-  expect_no_tree_of_an_earlier_process("connector");
-}
-
-// Another listener adds the process and removes it again. Nothing else may want all processes.
-TEST(KnelldWithBpf, AProcessNamedByAPredicateStaysWantedWhenAnotherListenerRemovesIt) {
-  KNELL_NEEDS(lacks_knelld());
-  KNELL_NEEDS(lacks_bpf());
-  Daemon daemon;
-  daemon.configure("source = \"bpf\"\ncount = \"none\"\n");
-  ASSERT_TRUE(daemon.start());
-  Child child = Child::fork([] {
-    ::pause();
-    return 0;
-  });
-  Recorder named({.events = KNELL_EVENT_EXIT,
-                  .matches = {{"pid", std::to_string(child.pid())}},
-                  .via = "daemon"});
-  ASSERT_TRUE(named.ok());
-  Recorder added({.events = KNELL_EVENT_EXIT, .only_added = true, .via = "daemon"});
-  ASSERT_TRUE(added.ok());
-  ASSERT_FALSE(added.listener().add(child.pid()));
-  ASSERT_FALSE(added.listener().remove(child.pid()));
-  ::kill(child.pid(), SIGKILL);
-  ASSERT_TRUE(child.wait());
-  EXPECT_TRUE(named.read_until_exit_of(child.pid()));
 }
 
 TEST_F(ThroughKnelld, FiltersAsWithoutADaemon) {

@@ -365,10 +365,10 @@ KNELL_API ssize_t knell_read(struct knell_listener* k, const struct knell_event*
 // process can use it at a time. A name that was not used for 30 days is removed.
 //
 // The first knell_read() or knell_ack() replaces the stored predicates and mask, and reports errors
-// of the registration: -EBUSY the name is in use; -EDQUOT, -EUSERS too many names; -ESTALE `cursor`
-// is from another journal; -ERANGE it is beyond the end of the journal; -EOPNOTSUPP knelld has no
-// journal or is older, or this program is in another pid namespace; -EIO the journal cannot be
-// written. `under` can only exclude processes.
+// of the registration: -EBUSY the name is in use; -EDQUOT, -EUSERS too many names, or their
+// filters take too much time; -ESTALE `cursor` is from another journal; -ERANGE it is beyond the
+// end of the journal; -EOPNOTSUPP knelld has no journal or is older, or this program is in another
+// pid namespace; -EIO the journal cannot be written. `under` can only exclude processes.
 //
 // Events are returned in the order of the journal, each once for a connection to knelld. While
 // max_unacked events are not acknowledged, no further events are returned. After the library has

@@ -5,6 +5,7 @@
 // of the recorder and of the pages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <string>
@@ -234,7 +235,7 @@ TEST_F(DurableListenersTest, ARefusedRequestDoesNotChangeTheNextOneForItsName) {
     Client& first = connect();
     Client& second = connect();
     send_attach(first, {.name = name, .cursor = "k1:nonsense"}, KNELL_EVENT_EXIT);
-    first.theirs.reset();
+    ASSERT_EQ(::shutdown(first.theirs.get(), SHUT_RDWR), 0);
     EXPECT_EQ(attach(second, {.name = name, .from = KNELL_FROM_NEWEST, .cursor = {}}).error, 0);
     exits(1, 1);
     until([&] { return second.seen.size() == 1; });

@@ -94,6 +94,10 @@ TEST_F(DurablePagesTest, AnExpensiveFilterDoesNotDelayAnotherUser) {
   EXPECT_EQ(second.client, 2U);
   ASSERT_TRUE(second.outcome) << second.outcome.error().message();
   EXPECT_FALSE(second.entries.empty());
+  if (const uint64_t due = pages_->due_ns(); due != 0) {  // a page takes long with a sanitizer
+    clock_.now_ns = due;
+    EXPECT_FALSE(pages_->take());  // starts the request that waited
+  }
   const Page third = take();
   EXPECT_EQ(third.client, 1U);
   EXPECT_GT(third.next_seq, first.next_seq);

@@ -35,6 +35,8 @@ struct Happening {
   std::string comm = "name";
 };
 
+// The event has a pointer to the name.
+knell_event event_of(Happening&&) = delete;
 knell_event event_of(const Happening& what) {
   knell_event e{};
   e.size = sizeof e;
@@ -275,7 +277,8 @@ TEST(Recorder, IsNotWrittenByAForkedChild) {
   knell_recorder* recorder = nullptr;
   ASSERT_EQ(knell_recorder_open(file.get(), any.get(), nullptr, &recorder), 0) << knell_explain();
   const auto write = [&](int32_t pid) {
-    const knell_event event = event_of({.type = kExit, .pid = pid, .ppid = 1, .mono_ns = 1});
+    const Happening exit = {.type = kExit, .pid = pid, .ppid = 1, .mono_ns = 1};
+    const knell_event event = event_of(exit);
     const knell_event* const one = &event;
     return knell_recorder_write(recorder, &one, 1);
   };
@@ -304,8 +307,9 @@ TEST(ReplayListener, KeepsTheIntervalsBetweenRecordings) {
     knell_recorder* recorder = nullptr;
     ASSERT_EQ(knell_recorder_append(file.get(), any.get(), nullptr, &recorder), 0)
         << knell_explain();
-    knell_event event =
-        event_of({.type = kExit, .pid = pid, .ppid = 1, .mono_ns = static_cast<uint64_t>(mono_ns)});
+    const Happening exit = {
+        .type = kExit, .pid = pid, .ppid = 1, .mono_ns = static_cast<uint64_t>(mono_ns)};
+    knell_event event = event_of(exit);
     event.time_ns = time_ns;
     const knell_event* const one = &event;
     EXPECT_EQ(knell_recorder_write(recorder, &one, 1), 0) << knell_explain();

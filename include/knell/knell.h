@@ -302,7 +302,7 @@ KNELL_API int knell_open(const struct knell_options* options, struct knell_liste
 // values of repeated calls are alternatives, `!value` excludes, different keys must all match; a
 // lost event always passes. Takes effect with the next read of the source; events already read but
 // not yet returned are kept. Errors: -EINVAL unknown key or value: knell_explain() says what would
-// be right; -ESRCH under: no such process.
+// be right; under: -ESRCH no such process; -EEXIST it named an earlier process with this pid.
 KNELL_API int knell_match(struct knell_listener* k, const char* key, const char* value);
 // Checks key and value as knell_match() does, without a listener. Does not check whether a process
 // exists. Errors: -EINVAL.

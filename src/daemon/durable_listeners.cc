@@ -106,7 +106,8 @@ Result<DurableListeners::Name> DurableListeners::live_name(
   name.filter = std::make_shared<const journal::DurableFilter>(std::move(filter));
   for (const filter::Predicate& one : with_under)
     if (one.key == filter::Key::kUnder)
-      name.excluded_roots.push_back(static_cast<int32_t>(std::get<int64_t>(one.value)));
+      name.excluded_roots.push_back(
+          {static_cast<int32_t>(std::get<int64_t>(one.value)), one.start});
   filter::Subscription subscription;
   subscription.mask = row.mask;
   subscription.details = row.details;
@@ -174,7 +175,7 @@ DurableListeners::Wanted DurableListeners::wants(const knell_event& event,
     if ((event.flags & KNELL_FLAG_RECOVERED) != 0 && !name.recover) return;
     if (!name.filter->wants(event, 0)) return;
     const bool excluded = event.type != KNELL_EVENT_LOST &&
-                          std::ranges::any_of(name.excluded_roots, [&](int32_t root) {
+                          std::ranges::any_of(name.excluded_roots, [&](const filter::Root& root) {
                             return ancestry.is_under(root, event);
                           });
     if (excluded) {

@@ -102,7 +102,7 @@ class DurableListeners {
   using Key = std::pair<uint32_t, std::string>;  // owner and name
   struct Name {
     std::shared_ptr<const journal::DurableFilter> filter;  // without `under`
-    std::vector<int32_t> excluded_roots;                   // set by the connection
+    std::vector<filter::Root> excluded_roots;              // set by the connection
     filter::Interest interest;
     uint32_t account = 0;     // of the row
     hub::Users::Claim claim;  // of the filter, see may_claim()

@@ -97,7 +97,9 @@ TEST_F(DurableListenersTest, AJournalThatWasReplacedBeginsWithALostEvent) {
 // the new journal is in use.
 TEST_F(DurableListenersTest, AJournalThatIsReplacedInUseBeginsWithALostEvent) {
   class Under final : public filter::Ancestry {
-    bool is_under(int32_t, const knell_event& event) const override { return event.pid == 22; }
+    bool is_under(const filter::Root&, const knell_event& event) const override {
+      return event.pid == 22;
+    }
   };
   const auto self = static_cast<int64_t>(::getpid());
   Client& first = attached("first");
@@ -272,7 +274,7 @@ TEST_F(DurableListenersTest, ARequestThatWaitsMarksNoEvent) {
   Client& refused = connect();
   send_attach(refused, {.name = "n", .cursor = "k1:nonsense"}, KNELL_EVENT_EXIT, excludes);
   class Under final : public filter::Ancestry {
-    bool is_under(int32_t, const knell_event&) const override { return true; }
+    bool is_under(const filter::Root&, const knell_event&) const override { return true; }
   };
   happen(journal::exit_event(1, 0x100), Under());
   until([&] { return !refused.acks.empty() && refused.acks.back().error == EINVAL; });
@@ -312,7 +314,9 @@ TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
 // Events under an excluded process are stored for other listeners, and never delivered to this one.
 TEST_F(DurableListenersTest, AnExcludedProcessStaysExcludedInTheJournal) {
   class Under final : public filter::Ancestry {
-    bool is_under(int32_t, const knell_event& event) const override { return event.pid == 2; }
+    bool is_under(const filter::Root&, const knell_event& event) const override {
+      return event.pid == 2;
+    }
   };
   Client& client = connect();
   const auto self = static_cast<int64_t>(::getpid());

@@ -43,7 +43,7 @@ class LiveSnapshot final : public server::Snapshot {
   const hub::Scope scope_;
   const uint32_t details_;
   const filter::Predicates predicates_;
-  const std::vector<int32_t> roots_;
+  const std::vector<filter::Root> roots_;
 
   const process::ProcReader proc_;
   filter::Redactor& redactor_;

@@ -132,7 +132,7 @@ class Pipeline final : public process::Births, private source::Sink {
   filter::Interest interest_;
   filter::Latency latency_;
   uint32_t shown_ = 0;
-  std::vector<int32_t> roots_;  // root i is bit i of event::Slot::note
+  std::vector<filter::Root> roots_;  // root i is bit i of event::Slot::note
 
   struct Ended {
     int32_t pid;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "filter/root.h"
+
 namespace knell::filter {
 
 // What a source must report to serve the subscription of one listener, or those of several.
@@ -24,7 +26,7 @@ struct Interest {
   bool recover = false;              // events that were lost are to be recovered
   bool only_under = false;           // only processes under one of `roots` can pass
   std::vector<int32_t> pids;         // the wanted values of `pid`; empty: any
-  std::vector<int32_t> roots;        // the values of `under`, wanted or excluded
+  std::vector<Root> roots;           // the values of `under`, wanted or excluded
   std::vector<uint32_t> uids;        // wanted by `uid`; empty: any
   std::vector<std::string> cgroups;  // wanted by `cgroup`; empty: any
   // Wanted by `unit` and `comm`; empty: any, or one of the wanted values is a pattern.

@@ -49,6 +49,7 @@ struct Predicate {
   Key key{};
   bool excluded = false;
   Value value;
+  uint64_t start = 0;  // kUnder: Root::start; not sent to knelld, which reads it itself
   auto operator<=>(const Predicate&) const = default;
 };
 

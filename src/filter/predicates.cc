@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 #include <utility>
 
 // Each key has wanted values and excluded values. An event passes a key if its value is one of the
@@ -201,7 +202,8 @@ void Predicates::add_value(const Predicate& one) {
     case Key::kPid:
       return number(pids_);
     case Key::kUnder:
-      return number(roots_);
+      return roots_.side(one.excluded)
+          .push_back({static_cast<int32_t>(std::get<int64_t>(one.value)), one.start});
     case Key::kUid:
       return number(uids_);
     case Key::kLonger:
@@ -257,10 +259,9 @@ bool Predicates::numbers_match(const knell_event& event, const Ancestry& ancestr
   const auto uid_in = [&](const Numbers& uids) { return uid_known && contains(uids, event.uid); };
   return holds(pids_, [&](const Numbers& pids) { return contains(pids, event.pid); }) &&
          (holds(uids_, uid_in) || (!uid_known && has_lost_details(event))) &&
-         holds(roots_, [&](const Numbers& roots) {
-           return std::any_of(roots.begin(), roots.end(), [&](int64_t root) {
-             return ancestry.is_under(static_cast<int32_t>(root), event);
-           });
+         holds(roots_, [&](const std::vector<Root>& roots) {
+           return std::ranges::any_of(
+               roots, [&](const Root& root) { return ancestry.is_under(root, event); });
          });
 }
 
@@ -302,10 +303,8 @@ Interest Predicates::needs() const {
     needs.possible = KNELL_EVENT_NONZERO_EXIT | (zero_possible ? KNELL_EVENT_EXIT : 0);
   }
   needs.pids = pids_of(pids_.wanted);
-  needs.roots = pids_of(roots_.wanted);
-  for (const int64_t root : roots_.excluded) {
-    if (!contains(roots_.wanted, root)) needs.roots.push_back(static_cast<int32_t>(root));
-  }
+  needs.roots = roots_.wanted;
+  std::ranges::set_difference(roots_.excluded, roots_.wanted, std::back_inserter(needs.roots));
   needs.only_under = !roots_.wanted.empty();
   if (uids_.excluded.empty())
     for (const int64_t uid : uids_.wanted) needs.uids.push_back(static_cast<uint32_t>(uid));

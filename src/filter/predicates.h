@@ -23,6 +23,7 @@
 #include "filter/glob.h"
 #include "filter/interest.h"
 #include "filter/predicate.h"
+#include "filter/root.h"
 
 namespace knell::filter {
 
@@ -32,28 +33,28 @@ class Ancestry {
  public:
   virtual ~Ancestry() = default;
   // Whether the event's process is `root` or a descendant of it.
-  virtual bool is_under(int32_t root, const knell_event& event) const = 0;
+  virtual bool is_under(const Root& root, const knell_event& event) const = 0;
 };
 
 // The roots of `under` that the process of one event is under: a bit for each of `roots`, in their
 // order. `roots` must outlive it.
 class RootBits final : public Ancestry {
  public:
-  RootBits(const std::vector<int32_t>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
-  bool is_under(int32_t root, const knell_event&) const override {
+  RootBits(const std::vector<Root>& roots, uint64_t bits) : roots_(roots), bits_(bits) {}
+  bool is_under(const Root& root, const knell_event&) const override {
     const auto at = std::ranges::find(roots_, root);
     return at != roots_.end() && ((bits_ >> (at - roots_.begin())) & 1) != 0;
   }
 
  private:
-  const std::vector<int32_t>& roots_;
+  const std::vector<Root>& roots_;
   uint64_t bits_;
 };
 
 // For events without ancestry: no process is under any other.
 class NoAncestry final : public Ancestry {
  public:
-  bool is_under(int32_t, const knell_event&) const override { return false; }
+  bool is_under(const Root&, const knell_event&) const override { return false; }
 };
 
 // All the predicates of one listener, compiled: plain values are sorted, patterns become globs, and
@@ -99,7 +100,8 @@ class Predicates {
   bool used_ = false;
   bool texts_used_ = false;  // false: texts_match() has nothing to test
   std::vector<Predicate> values_;
-  Sides<Numbers> pids_, roots_, uids_, longer_, shorter_;
+  Sides<std::vector<Root>> roots_;  // sorted, each once
+  Sides<Numbers> pids_, uids_, longer_, shorter_;
   Sides<Texts> comms_, exes_, units_, ttys_;
   // Without values that are covered by another value of the same side.
   Sides<Texts> cgroups_, containers_;

@@ -45,6 +45,7 @@ std::string key_of(const Filter& filter) {
     append_bytes(key, one.key);
     append_bytes(key, one.excluded);
     append_value(key, one.value);
+    append_bytes(key, one.start);
   }
   return key;
 }

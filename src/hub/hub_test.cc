@@ -171,6 +171,19 @@ TEST(Hub, EqualFiltersShareANode) {
   EXPECT_EQ(on.hub.nodes(), 2u);
 }
 
+// The processes differ: the pid was reused.
+TEST(Hub, RootsWithOnePidAndOtherStartsShareNoNode) {
+  Fixture on;
+  filter::Predicate earlier = wants(Key::kUnder, 5), later = earlier;
+  earlier.start = 1;
+  later.start = 2;
+  on.listener(Subscription{.predicates = {earlier}});
+  on.listener(Subscription{.predicates = {earlier}});
+  EXPECT_EQ(on.hub.nodes(), 1u);
+  on.listener(Subscription{.predicates = {later}});
+  EXPECT_EQ(on.hub.nodes(), 2u);
+}
+
 // Two filters with equal keys would share a node, so keys must escape special bytes.
 TEST(Hub, ValuesWithSpecialBytesMakeDifferentKeys) {
   Fixture on;

@@ -32,7 +32,6 @@
 
 #include "base/named_process.h"
 #include "base/pidfd.h"
-#include "base/proc_stat.h"
 #include "base/rollback.h"
 #include "event/fields.h"
 #include "event/mask.h"
@@ -45,12 +44,6 @@ namespace {
 
 constexpr uint64_t kConnectionTag = 1, kAlarmTag = 2;
 constexpr size_t kSlots = 512;  // about the number of events in one packet; 200 KB
-
-// The library does not know the ancestors of processes when it uses the daemon.
-class UnknownAncestry final : public filter::Ancestry {
- public:
-  bool is_under(int32_t, const knell_event&) const override { return false; }
-};
 
 // Cuts the args to `most` bytes and a NUL byte, as the source does. `most`: 0: no limit. knelld
 // sends as much as its own limit allows, since its listeners share the bytes of an event.
@@ -126,8 +119,8 @@ filter::Subscription DaemonListener::subscription() const {
   for (filter::Predicate& one : asked.predicates) {
     if (one.key != filter::Key::kUnder) continue;
     auto& pid = std::get<int64_t>(one.value);
-    const auto root = roots_.find(static_cast<int32_t>(pid));
-    if (root != roots_.end() && root->second.gone) pid = std::numeric_limits<int32_t>::max();
+    if (gone_roots_.contains({static_cast<int32_t>(pid), one.start}))
+      pid = std::numeric_limits<int32_t>::max();
   }
   // An added process is removed when its exit is received, with any status, so every exit is
   // requested.
@@ -209,16 +202,22 @@ Result<void> DaemonListener::on_failure(Error error) {
   return std::unexpected(*error_);
 }
 
+// A request names a root by its pid, and a pid that this connection named before still means the
+// earlier process.
+Result<void> DaemonListener::check_pids_of_roots(const filter::Predicates& predicates) const {
+  std::set<int32_t> pids;
+  for (const filter::Root& root : predicates.needs().roots)
+    if (!gone_roots_.contains(root) && !pids.insert(root.pid).second)
+      return say(EEXIST, "under: this listener follows an earlier process with the pid " +
+                             std::to_string(root.pid) + "; open another listener");
+  return {};
+}
+
 Result<void> DaemonListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
-  KNELL_TRY(wider.add(more));
-  KNELL_TRY(ListenerFilter::check_roots(more));
-  for (const filter::Predicate& one : more) {
-    if (one.key != filter::Key::kUnder) continue;
-    const auto root = static_cast<int32_t>(std::get<int64_t>(one.value));
-    const auto stat = read_proc_stat(root);
-    roots_.insert_or_assign(root, Root{.start = stat ? stat->start : 0});
-  }
+  KNELL_ASSIGN(const auto found, ListenerFilter::with_starts(more));
+  KNELL_TRY(wider.add(found));
+  KNELL_TRY(check_pids_of_roots(wider));
   std::vector<filter::Predicate> here = wider.values();
   std::erase_if(here, [](const auto& one) { return one.key == filter::Key::kUnder; });
   KNELL_ASSIGN(auto predicates_here, filter::Predicates::create(std::move(here)));
@@ -491,7 +490,7 @@ bool DaemonListener::wants(knell_event& event) {
 // events from before the ack of the first `under` are dropped: they may be of any process.
 bool DaemonListener::excluded_by_new_predicates(const knell_event& event) const {
   if (event.mono_ns < drop_before_ns_) return true;
-  return packets_.from_aside() && !predicates_here_.matches(event, UnknownAncestry());
+  return packets_.from_aside() && !predicates_here_.matches(event, filter::NoAncestry());
 }
 
 // Adds the data of the library to an event that is returned to the caller.
@@ -579,7 +578,7 @@ void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
   if (filter_.interest().details != KNELL_DETAILS_STATUS) flags |= KNELL_FLAG_DETAILS_LOST;
   const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
                                            pending.wait_status, flags);
-  if (predicates_here_.matches(event, UnknownAncestry()))
+  if (predicates_here_.matches(event, filter::NoAncestry()))
     synthetic_.push_back(event);
   else
     filter_.added.erase(pending.pid);

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -102,6 +102,7 @@ class DaemonListener final : public knell_listener {
   void disconnect();
   void reconnect(uint64_t now_ns);
   void note_gone_roots();
+  Result<void> check_pids_of_roots(const filter::Predicates& predicates) const;
   Result<void> on_refused(Error error);
   Result<void> on_ack_while_reconnecting(const wire::Ack& ack);
   void on_resubscribed();
@@ -151,13 +152,9 @@ class DaemonListener final : public knell_listener {
   // Events before this time are dropped, see excluded_by_new_predicates(); 0: none.
   uint64_t drop_before_ns_ = 0;
 
-  // The processes that `under` names. `gone`: it had ended when the listener connected again, so
-  // the daemon does not know the processes under it, and its pid may be that of another process.
-  struct Root {
-    uint64_t start = 0;  // 0: unknown
-    bool gone = false;
-  };
-  std::map<int32_t, Root> roots_;
+  // The processes named by `under` that had ended when the listener connected again: the daemon
+  // does not know the processes under them, and their pids may be those of other processes.
+  std::set<filter::Root> gone_roots_;
 
   uint64_t last_event_ns_ = 0;  // the timestamp of the last event, or the start of the subscription
   uint64_t gap_from_ns_ = 0;

@@ -4,10 +4,8 @@
 
 #include <gtest/gtest.h>
 #include <knell/knell.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "base/proc_stat.h"
+#include "base/fork_with_for_test.h"
 #include "client/fake_server.h"
 #include "filter/predicate_for_test.h"
 #include "lib/predicate_parser.h"
@@ -118,29 +116,13 @@ knell_event exit_of(int32_t pid, int32_t status = 0x100) {
   return e;
 }
 
-// Like fork(2), with a pid, if it is not 0: that of a process which was reaped. -1: this needs
-// CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN.
-pid_t fork_with(pid_t pid) {
-  if (pid == 0) return ::fork();
-  clone_args args{};
-  args.exit_signal = SIGCHLD;
-  args.set_tid = reinterpret_cast<uintptr_t>(&pid);
-  args.set_tid_size = 1;
-  return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
-}
-
-uint64_t start_of(pid_t pid) {
-  const auto stat = read_proc_stat(pid);
-  return stat ? stat->start : 0;
-}
-
 // A child process that runs until die() or reap().
 class Child {
  public:
-  explicit Child(pid_t pid = 0) {
+  explicit Child(pid_t pid = 0, uint64_t before = 0) {
     int ends[2] = {-1, -1};
     EXPECT_EQ(::pipe(ends), 0);
-    pid_ = fork_with(pid);
+    pid_ = fork_later_with(pid, before);
     if (pid_ == 0) {
       // Close all other descriptors, including the pipes that keep other children running.
       ::dup2(ends[0], 0);
@@ -160,12 +142,7 @@ class Child {
   std::unique_ptr<Child> reuse_pid() {
     const uint64_t before = start_of(pid_);
     reap();
-    auto next = std::make_unique<Child>(pid_);
-    // Starts have a resolution of 10 ms.
-    while (next->pid() == pid_ && start_of(pid_) == before) {
-      next->reap();
-      next = std::make_unique<Child>(pid_);
-    }
+    auto next = std::make_unique<Child>(pid_, before);
     return next->pid() == pid_ ? std::move(next) : nullptr;
   }
   pid_t pid() const { return pid_; }
@@ -345,6 +322,26 @@ TEST_F(DaemonListenerTest, AProcessUnderWhichOthersWereNamedMayHaveEnded) {
   const auto roots = roots_of(server_.subscribe(5));
   ASSERT_EQ(roots.size(), 2u) << "processes under a process that has ended do not match all";
   EXPECT_EQ(std::ranges::count(roots, ended.pid()), 0) << "another process may get this pid";
+}
+
+// The daemon would take the pid for that of the earlier process.
+TEST_F(DaemonListenerTest, RefusesALaterProcessWithThePidOfARoot) {
+  open();
+  Child first;
+  const std::string pid = std::to_string(first.pid());
+  ASSERT_TRUE(match("under", pid.c_str()));
+  ASSERT_TRUE(match("under", pid.c_str())) << "the same process";
+  const auto later = first.reuse_pid();
+  if (later == nullptr) GTEST_SKIP() << "no permission to choose a pid";
+  const auto refused = match("under", pid.c_str());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EEXIST);
+  EXPECT_TRUE(listener_->set_events(KNELL_EVENT_EXIT));
+  EXPECT_EQ(server_.subscribe(4).predicates, (std::vector{wants(Key::kUnder, first.pid())}));
+  server_.stop();
+  server_.start();
+  ASSERT_EQ(read(1).size(), 1u) << error_.message();
+  EXPECT_TRUE(match("under", pid.c_str())) << "the daemon does not know the earlier one any more";
 }
 
 // A daemon of an older version does not know predicates as values.

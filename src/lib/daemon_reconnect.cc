@@ -71,9 +71,9 @@ void DaemonListener::reconnect(uint64_t now_ns) {
 }
 
 void DaemonListener::note_gone_roots() {
-  for (auto& [pid, root] : roots_) {
-    const auto stat = read_proc_stat(pid);
-    root.gone |= !process_exists(pid) || (stat && root.start != 0 && stat->start != root.start);
+  for (const filter::Root& root : filter_.predicates.needs().roots) {
+    const auto stat = read_proc_stat(root.pid);
+    if (stat ? !root.has_start(stat->start) : !process_exists(root.pid)) gone_roots_.insert(root);
   }
 }
 

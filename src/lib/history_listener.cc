@@ -51,7 +51,7 @@ Result<void> HistoryListener::poll_readable(int fd) const {
 Result<void> HistoryListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
-  for (const int32_t root : wider.needs().roots) {
+  for (const filter::Root& root : wider.needs().roots) {
     if (!descent_.follow(root)) return say(EINVAL, "under: more than 64 processes");
     has_roots_ = true;
   }
@@ -90,7 +90,7 @@ bool HistoryListener::wants(knell_event& event) {
 
 void HistoryListener::forget_descent() {
   descent_ = {};
-  for (const int32_t root : filter_.predicates.needs().roots) (void)descent_.follow(root);
+  for (const filter::Root& root : filter_.predicates.needs().roots) (void)descent_.follow(root);
 }
 
 void HistoryListener::finish(size_t slot) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/named_process.h"
+#include "base/proc_stat.h"
 
 namespace knell::lib {
 
@@ -28,14 +29,18 @@ ListenerFilter ListenerFilter::of(const knell_options& options) {
   return made;
 }
 
-Result<void> ListenerFilter::check_roots(std::span<const filter::Predicate> more) {
-  for (const filter::Predicate& one : more) {
+Result<std::vector<filter::Predicate>> ListenerFilter::with_starts(
+    std::span<const filter::Predicate> more) {
+  std::vector<filter::Predicate> all(more.begin(), more.end());
+  for (filter::Predicate& one : all) {
     if (one.key != filter::Key::kUnder) continue;
     const auto root = static_cast<int32_t>(std::get<int64_t>(one.value));
-    if (!process_exists(root))
+    const auto stat = read_proc_stat(root);
+    if (!stat && !process_exists(root))
       return say(ESRCH, "under: there is no process " + std::to_string(root));
+    if (stat) one.start = stat->start;
   }
-  return {};
+  return all;
 }
 
 }  // namespace knell::lib

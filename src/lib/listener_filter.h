@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/pid_map.h"
 #include "base/result.h"
@@ -20,9 +21,10 @@ struct ListenerFilter {
   // Of `options`, which are valid: events, level, details, latency_ns, args_bytes.
   static ListenerFilter of(const knell_options& options);
 
-  // Whether the processes that `under` names exist. Called for new predicates only: a process that
-  // was named before may have ended. Errors: ESRCH.
-  static Result<void> check_roots(std::span<const filter::Predicate> more);
+  // The predicates with the starts of the processes that `under` names. Called for new predicates
+  // only: a process that was named before may have ended. Errors: ESRCH there is no such process.
+  static Result<std::vector<filter::Predicate>> with_starts(
+      std::span<const filter::Predicate> more);
 
   struct Added {
     uint64_t start = 0, cookie = 0;

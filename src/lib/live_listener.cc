@@ -87,8 +87,8 @@ Result<void> LiveListener::apply() {
 
 Result<void> LiveListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
-  KNELL_TRY(wider.add(more));
-  KNELL_TRY(ListenerFilter::check_roots(more));
+  KNELL_ASSIGN(const auto found, ListenerFilter::with_starts(more));
+  KNELL_TRY(wider.add(found));
   std::swap(filter_.predicates, wider);
   Rollback undo([&] { std::swap(filter_.predicates, wider); });
   KNELL_TRY(apply());

@@ -14,8 +14,8 @@ namespace {
 
 class EvenPids : public knell::filter::Ancestry {
  public:
-  bool is_under(int32_t root, const knell_event& event) const override {
-    return (root + event.pid) % 2 == 0;
+  bool is_under(const knell::filter::Root& root, const knell_event& event) const override {
+    return (root.pid + event.pid) % 2 == 0;
   }
 };
 

@@ -32,8 +32,8 @@ knell_string bytes(string_view text) { return {text.data(), text.size()}; }
 class FakeAncestry : public Ancestry {
  public:
   std::set<std::pair<int32_t, int32_t>> pairs;  // root, pid
-  bool is_under(int32_t root, const knell_event& event) const override {
-    return pairs.contains({root, event.pid});
+  bool is_under(const filter::Root& root, const knell_event& event) const override {
+    return pairs.contains({root.pid, event.pid});
   }
 };
 
@@ -549,7 +549,7 @@ TEST(Predicates, Needs) {
   EXPECT_EQ(needs({{"exe", "a"}, {"comm", "b"}}).details, uint32_t{KNELL_DETAILS_FULL});
 
   const filter::Interest under = needs({{"under", "5,!6,!5"}, {"pid", "9,8,!7"}});
-  EXPECT_EQ(under.roots, (std::vector<int32_t>{5, 6}));
+  EXPECT_EQ(under.roots, (std::vector<filter::Root>{{5}, {6}}));
   EXPECT_EQ(under.pids, (std::vector<int32_t>{8, 9}));
 
   const uint32_t nonzero = KNELL_EVENT_NONZERO_EXIT, exits = nonzero | KNELL_EVENT_EXIT;

@@ -56,7 +56,7 @@ Result<void> ReplayListener::open() {
 Result<void> ReplayListener::match(std::span<const filter::Predicate> more) {
   filter::Predicates wider = filter_.predicates;
   KNELL_TRY(wider.add(more));
-  for (const int32_t root : wider.needs().roots)
+  for (const filter::Root& root : wider.needs().roots)
     if (!descent_.follow(root)) return say(EINVAL, "under: at most 64 processes can be named");
   std::swap(filter_.predicates, wider);
   return {};

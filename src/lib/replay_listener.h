@@ -19,10 +19,10 @@ namespace knell::lib {
 class RecordedDescent final : public filter::Ancestry {
  public:
   // False: there are RootSet::kMost roots already.
-  bool follow(int32_t root) {
+  bool follow(const filter::Root& root) {
     const uint64_t known = roots_.bit_of(root);
     const uint64_t bit = known != 0 ? known : roots_.add(root, UINT64_MAX);
-    if (bit != 0) *under_.emplace(root).first |= bit;
+    if (bit != 0) *under_.emplace(root.pid).first |= bit;
     return bit != 0;
   }
   void on_fork(int32_t pid, int32_t parent, uint64_t stamp_ns) {
@@ -44,7 +44,7 @@ class RecordedDescent final : public filter::Ancestry {
     const uint64_t* bits = under_.find(pid);
     return bits == nullptr ? 0 : *bits;
   }
-  bool is_under(int32_t root, const knell_event& event) const override {
+  bool is_under(const filter::Root& root, const knell_event& event) const override {
     return (roots_of(event.pid) & roots_.bit_of(root)) != 0;
   }
 

@@ -99,7 +99,8 @@ LivingProcesses::Next LivingProcesses::next(ScanBudget& budget, event::Batch& ba
     const Entry* parent = parent_of(entry);
     if (parent != nullptr && parent->placed) entry.roots = parent->roots;
     for (size_t i = 0; i < options_.roots.size(); ++i)
-      if (options_.roots[i] == entry.pid) entry.roots |= uint64_t{1} << i;
+      if (options_.roots[i].pid == entry.pid && options_.roots[i].has_start(entry.start))
+        entry.roots |= uint64_t{1} << i;
     entry.placed = true;
     if (!entry.listed || !is_wanted(entry)) continue;
     budget.spend(kFilesDescribed);

@@ -13,6 +13,7 @@
 #include "base/pid_scan.h"
 #include "base/result.h"
 #include "event/batch.h"
+#include "filter/root.h"
 #include "process/proc_reader.h"
 #include "process/process_table.h"
 #include "process/timebase.h"
@@ -34,7 +35,7 @@ class LivingProcesses {
   struct Options {
     uint32_t details = KNELL_DETAILS_FULL;  // enum knell_details
     uint32_t boot = 0;                      // for ids
-    std::vector<int32_t> roots = {};        // values of `under`, at most RootSet::kMost
+    std::vector<filter::Root> roots = {};   // values of `under`, at most RootSet::kMost
     bool only_under = false;                // skip processes that are under none of the roots
     std::vector<int32_t> pids = {};         // if not empty: skip all other processes
     // look up user names, which may wait for a directory server

@@ -130,6 +130,14 @@ TEST_F(LivingProcessesTest, WorksInPieces) {
   EXPECT_GE(pieces_, 20u);
 }
 
+TEST_F(LivingProcessesTest, ARootThatHasEndedIsNotTheProcessWithItsPid) {
+  tree_.add(10, {.ppid = 0, .start = 7});
+  tree_.add(20, {.ppid = 10, .start = 8});
+  options_.roots = {{10, 3}, {10, 7}};
+  list();
+  for (const Seen& seen : rest()) EXPECT_EQ(seen.roots, 0b10u) << seen.event.pid;
+}
+
 TEST_F(LivingProcessesTest, ADeepTreeTakesNoStack) {
   constexpr int kDepth = 1'000;
   std::map<int, FakeProcess> tree;
@@ -154,7 +162,7 @@ TEST_F(LivingProcessesTest, ADeepTreeTakesNoStack) {
     std::ofstream(root / std::to_string(pid) / "stat") << Chain::stat(pid, process.ppid);
   }
   reader_ = *ProcReader::open(folder);
-  options_.roots = {1000 + kDepth - 1};
+  options_.roots = {{1000 + kDepth - 1}};
   living_.emplace(*reader_, clock_, options_);
   ScanBudget all;
   ASSERT_TRUE(living_->list_some(all));
@@ -179,7 +187,7 @@ TEST_F(LivingProcessesTest, ACycleOfReusedPidsEnds) {
 TEST_F(LivingProcessesTest, AYoungerProcessIsNoParent) {
   tree_.add(10, {.ppid = 20, .start = 3});
   tree_.add(20, {.ppid = 1, .start = 9, .comm = "late"});
-  options_.roots = {20};
+  options_.roots = {{20}};
   list();
   for (const Seen& seen : rest()) {
     EXPECT_EQ(seen.roots, seen.event.pid == 20 ? 1u : 0u) << seen.event.pid;
@@ -192,7 +200,7 @@ TEST_F(LivingProcessesTest, FindsWhatIsUnderEachRoot) {
   tree_.add(11, {.ppid = 10, .start = 2});
   tree_.add(12, {.ppid = 11, .start = 3});
   tree_.add(13, {.ppid = 1, .start = 4});
-  options_.roots = {10, 11, 99};
+  options_.roots = {{10}, {11}, {99}};
   list();
   std::map<int32_t, uint64_t> roots;
   for (const Seen& seen : rest()) roots[seen.event.pid] = seen.roots;
@@ -203,7 +211,7 @@ TEST_F(LivingProcessesTest, LeavesOutWhatCannotMatch) {
   tree_.add(10, {.ppid = 1, .start = 1});
   tree_.add(11, {.ppid = 10, .start = 2});
   tree_.add(12, {.ppid = 1, .start = 3});
-  options_.roots = {10};
+  options_.roots = {{10}};
   EXPECT_EQ(pids(), (std::vector<int32_t>{10, 11, 12}));
   options_.only_under = true;
   EXPECT_EQ(pids(), (std::vector<int32_t>{10, 11}));
@@ -220,7 +228,7 @@ TEST_F(LivingProcessesTest, WhatMayNotBeListedTakesNoMemoryButStillConnects) {
     return ids && ids->uid == 5;
   };
   EXPECT_EQ(pids(), (std::vector<int32_t>{10, 12}));
-  options_.roots = {10};
+  options_.roots = {{10}};
   list();
   std::map<int32_t, uint64_t> roots;
   for (const Seen& seen : rest()) roots[seen.event.pid] = seen.roots;

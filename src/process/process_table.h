@@ -125,7 +125,7 @@ class ProcessTable final : public filter::Ancestry {
   const Kept& kept() const { return kept_; }
   // Follows the processes under each of `roots`, and no others. False: there are more than
   // RootSet::kMost. New roots: begins a search under them.
-  bool follow(std::span<const int32_t> roots);
+  bool follow(std::span<const filter::Root> roots);
   // Begins a scan of all processes.
   void begin_scan();
   // After a hole: begins a scan and a search, and erases the entries that the scan does not find.
@@ -181,7 +181,7 @@ class ProcessTable final : public filter::Ancestry {
   uint64_t roots_of(int32_t pid) const;
   // Uses the stored descent of event.pid and not /proc, since the pid of a dead process may be
   // reused.
-  bool is_under(int32_t root, const knell_event& event) const override;
+  bool is_under(const filter::Root& root, const knell_event& event) const override;
 
   // Requires Kept::owners. The real uid of a process at that time; nullopt: unknown.
   std::optional<uint32_t> uid_of(int32_t pid, uint64_t stamp_ns);

@@ -93,7 +93,7 @@ class ProcessTableTest : public ::testing::Test {
       all += std::to_string(number.ns) + ":" + std::to_string(number.nr) + " ";
     return all;
   }
-  bool is_under(int32_t root, int32_t pid) {
+  bool is_under(const filter::Root& root, int32_t pid) {
     knell_event event{};
     event.pid = pid;
     return table().is_under(root, event);
@@ -373,42 +373,99 @@ TEST_F(ProcessTableTest, FindsWhatIsUnderARootAlready) {
   tree.add(30, {.ppid = 40, .start = 2});
   tree.add(20, {.ppid = 30, .start = 3});
   tree.add(50, {.ppid = 1, .start = 4});
-  const std::vector<int32_t> roots{40};
+  const std::vector<filter::Root> roots{{40}};
   EXPECT_TRUE(table().follow(roots));
   search();
-  EXPECT_TRUE(is_under(40, 40));
-  EXPECT_TRUE(is_under(40, 20));
-  EXPECT_FALSE(is_under(40, 50));
-  EXPECT_FALSE(is_under(41, 20));
+  EXPECT_TRUE(is_under({40}, 40));
+  EXPECT_TRUE(is_under({40}, 20));
+  EXPECT_FALSE(is_under({40}, 50));
+  EXPECT_FALSE(is_under({41}, 20));
   EXPECT_EQ(table().size(), 3U);
 }
 
 TEST_F(ProcessTableTest, AChildIsUnderTheRootsOfItsParent) {
   tree.add(40, {.start = 1});
-  EXPECT_TRUE(table().follow(std::vector<int32_t>{40}));
+  EXPECT_TRUE(table().follow(std::vector<filter::Root>{{40}}));
   search();
   fork(40, 50, 101 * kSecond);
   fork(50, 60, 101 * kSecond);
   table().on_exit(50, 102 * kSecond);
-  EXPECT_TRUE(is_under(40, 60)) << "its parent has ended";
+  EXPECT_TRUE(is_under({40}, 60)) << "its parent has ended";
   fork(1, 60, 103 * kSecond);
-  EXPECT_FALSE(is_under(40, 60)) << "another process";
+  EXPECT_FALSE(is_under({40}, 60)) << "another process";
   EXPECT_TRUE(table().follow({}));
   EXPECT_EQ(table().size(), 0U);
 }
 
 TEST_F(ProcessTableTest, ARootsOwnForkMayStillBeQueued) {
   tree.add(40, {.start = 10'000});
-  EXPECT_TRUE(table().follow(std::vector<int32_t>{40}));
+  EXPECT_TRUE(table().follow(std::vector<filter::Root>{{40}}));
   fork(1, 40, clock.now_ns - 1000);
-  EXPECT_TRUE(is_under(40, 40));
+  EXPECT_TRUE(is_under({40}, 40));
+}
+
+TEST_F(ProcessTableTest, ALaterProcessWithThePidOfARootIsAnotherRoot) {
+  constexpr filter::Root kFirst{.pid = 40, .start = 1}, kLater{.pid = 40, .start = 1000};
+  tree.add(40, {.ppid = 1, .start = 1});
+  tree.add(30, {.ppid = 40, .start = 2});
+  EXPECT_TRUE(table().follow(std::vector{kFirst}));
+  search();
+  table().on_exit(40, 101 * kSecond);
+  tree.add(40, {.ppid = 1, .start = 1000});
+  tree.add(30, {.ppid = 1, .start = 2});
+  tree.add(50, {.ppid = 40, .start = 1001});
+  EXPECT_TRUE(table().follow(std::vector{kFirst, kLater}));
+  search();
+  fork(30, 60, 102 * kSecond);
+  fork(40, 70, 102 * kSecond);
+  for (const int32_t pid : {30, 60}) {
+    EXPECT_TRUE(is_under(kFirst, pid)) << pid;
+    EXPECT_FALSE(is_under(kLater, pid)) << pid;
+  }
+  for (const int32_t pid : {40, 50, 70}) {
+    EXPECT_FALSE(is_under(kFirst, pid)) << pid;
+    EXPECT_TRUE(is_under(kLater, pid)) << pid;
+  }
+}
+
+TEST_F(ProcessTableTest, TheExitOfAnEarlierProcessWithThePidOfARootMayStillBeQueued) {
+  constexpr filter::Root kFirst{.pid = 40, .start = 1}, kLater{.pid = 40, .start = 9'000};
+  keep_details();
+  tree.add(40, {.ppid = 1, .start = 1});
+  EXPECT_TRUE(table().follow(std::vector{kFirst}));
+  search();
+  clock.now_ns += kSecond;
+  tree.add(40, {.ppid = 1, .start = 9'000});
+  EXPECT_TRUE(table().follow(std::vector{kFirst, kLater}));
+  search();
+  fork(40, 50, clock.now_ns - 3000);
+  table().on_exit(40, clock.now_ns - 2000);
+  fork(1, 40, clock.now_ns - 1000);
+  fork(40, 60, clock.now_ns);
+  EXPECT_TRUE(is_under(kFirst, 50));
+  EXPECT_FALSE(is_under(kLater, 50));
+  for (const int32_t pid : {40, 60}) {
+    EXPECT_FALSE(is_under(kFirst, pid)) << pid;
+    EXPECT_TRUE(is_under(kLater, pid)) << pid;
+  }
+}
+
+// As after a restart of knelld, whose clients keep their roots.
+TEST_F(ProcessTableTest, ARootThatHasEndedIsNotTheProcessWithItsPid) {
+  constexpr filter::Root kEnded{.pid = 40, .start = 1};
+  tree.add(40, {.ppid = 1, .start = 1000});
+  tree.add(50, {.ppid = 40, .start = 1001});
+  EXPECT_TRUE(table().follow(std::vector{kEnded}));
+  search();
+  fork(1, 40, clock.now_ns - 1000);
+  for (const int32_t pid : {40, 50}) EXPECT_FALSE(is_under(kEnded, pid)) << pid;
 }
 
 TEST_F(ProcessTableTest, FollowsSixtyFourRoots) {
-  std::vector<int32_t> roots;
-  for (int32_t pid = 100; pid < 164; ++pid) roots.push_back(pid);
+  std::vector<filter::Root> roots;
+  for (int32_t pid = 100; pid < 164; ++pid) roots.push_back({pid});
   EXPECT_TRUE(table().follow(roots));
-  roots.push_back(200);
+  roots.push_back({200});
   EXPECT_FALSE(table().follow(roots));
   roots.erase(roots.begin());
   EXPECT_TRUE(table().follow(roots));
@@ -657,7 +714,7 @@ TEST_F(ProcessTableTest, SweepsTasksWhoseEndIsNotReported) {
 TEST_F(ProcessTableTest, AScanKeepsWhatIsUnderARoot) {
   tree.add(40, {.start = 1});
   keep({});
-  ASSERT_TRUE(table().follow(std::vector{40}));
+  ASSERT_TRUE(table().follow(std::vector<filter::Root>{{40}}));
   search();
   fork(40, 50, 100 * kSecond);
   tree.add(50, {.ppid = 40, .start = 10'000});
@@ -681,7 +738,7 @@ TEST_F(ProcessTableTest, DescribesNoOldUserAfterALoss) {
 TEST_F(ProcessTableTest, ABirthKeepsWhatIsKnownOfTheProcess) {
   tree.add(40, {.start = 1, .uid = 1000});
   keep({.details = KNELL_DETAILS_FULL, .owners = true, .namespaces = true});
-  ASSERT_TRUE(table().follow(std::vector{40}));
+  ASSERT_TRUE(table().follow(std::vector<filter::Root>{{40}}));
   search();
   fork(40, 50, 101 * kSecond);
   change_uid(50, 50, 7, 101 * kSecond + 1);
@@ -702,7 +759,7 @@ TEST_F(ProcessTableTest, AChangeOfAnOlderProcessChangesNothing) {
 TEST_F(ProcessTableTest, TheSearchEndsWhenThereIsNoRoom) {
   limits.tasks = 2;
   for (int pid = 50; pid < 60; ++pid) tree.add(pid, {.ppid = 40});
-  ASSERT_TRUE(table().follow(std::vector{40}));
+  ASSERT_TRUE(table().follow(std::vector<filter::Root>{{40}}));
   search();
   EXPECT_EQ(table().size(), 2U);
   EXPECT_GT(table().forgotten(), 0U);
@@ -740,7 +797,7 @@ TEST_F(ProcessTableTest, KeepsARootThatIsAddedDuringAScan) {
   table().read_again();
   ScanBudget some{.left = 10};
   (void)table().scan_some(some);
-  ASSERT_TRUE(table().follow(std::vector{40, 49}));
+  ASSERT_TRUE(table().follow(std::vector<filter::Root>{{40}, {49}}));
   scan();
   EXPECT_NE(table().roots_of(40), 0U);
   EXPECT_NE(table().roots_of(49), 0U);

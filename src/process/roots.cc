@@ -11,16 +11,24 @@
 
 namespace knell::process {
 
-bool ProcessTable::follow(std::span<const int32_t> roots) {
+bool ProcessTable::follow(std::span<const filter::Root> roots) {
   drop_roots(roots_.keep_only(roots));
   bool room = true, fresh = false;
-  for (const int32_t root : roots) {
+  for (const filter::Root& root : roots) {
     if (roots_.bit_of(root) != 0) continue;
-    // The root is the process that has the pid now.
-    const uint64_t bit = roots_.add(root, clock_.monotonic_ns());
+    const ProcFolder folder = proc_.folder(root.pid);
+    const auto stat = folder ? folder.stat() : std::nullopt;
+    // Another process has the pid, and may have its children.
+    const bool ended = stat && !root.has_start(stat->start);
+    const uint64_t bit = roots_.add(root, ended ? 0 : clock_.monotonic_ns());
     room &= bit != 0;
-    if (bit != 0) (void)add_roots(root, bit);
-    fresh |= proc_.may_have_children(root);
+    if (bit == 0 || ended) continue;
+    // If the entry is of an earlier process, the fork event of the root is still queued.
+    const Task* task = find(root.pid);
+    const bool queued =
+        stat && task != nullptr && !is_bare(*task) && !still_has_it(*task, stat->start);
+    if (!queued) (void)add_roots(root.pid, bit);
+    fresh |= proc_.may_have_children(root.pid);
   }
   if (fresh) {
     searching_ = found_ = true;  // found_ is set, so that the first pass is made
@@ -81,7 +89,7 @@ bool ProcessTable::scan_under_roots(ScanBudget& budget) {
   return !searching_;
 }
 
-bool ProcessTable::is_under(int32_t root, const knell_event& event) const {
+bool ProcessTable::is_under(const filter::Root& root, const knell_event& event) const {
   const uint64_t bits = roots_of(event.pid);
   return bits != 0 && (bits & roots_.bit_of(root)) != 0;
 }

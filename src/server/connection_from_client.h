@@ -165,6 +165,7 @@ class ConnectionFromClient {
   int transmit(std::span<iovec> packets, std::span<const uint32_t> items);
   size_t sendable() const;
   void save_client();
+  void name_root(filter::Predicate& one) const;
   void save_items(bool whole);
   void save_added(bool whole, std::span<const hub::Node::AddedChange> changes);
   // native.cc
@@ -172,7 +173,9 @@ class ConnectionFromClient {
   Life on_hello(const wire::Frame& frame);
   void on_subscribe(const wire::Frame& frame);
   Result<void> subscribe(Subscribing made);
-  int32_t find_root(int32_t root, const std::map<int32_t, int32_t>& found) const;
+  using Roots = std::map<int32_t, filter::Root>;  // by the client's pids
+  filter::Root find_root(int32_t named, const std::map<int32_t, int32_t>& found) const;
+  static void set_roots(std::vector<filter::Predicate>& predicates, const Roots& roots);
   void on_pids(const wire::Frame& frame);
   void serve_pending();
   bool continue_subscribing(Pending& now);
@@ -225,8 +228,7 @@ class ConnectionFromClient {
   uint32_t frames_ = 0;  // number of frames sent
   SequenceNumbers
       sequence_numbers_;  // for the datagrams sent to a client that may not see all events
-  // The processes that `under` names in the subscription: the client's pid, and that of knelld.
-  std::map<int32_t, int32_t> roots_;
+  Roots roots_;           // the processes that `under` names in the subscription
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
   bool more_ = false;  // the turn ended before everything was sent

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/fork_with_for_test.h"
 #include "filter/predicate_for_test.h"
 #include "server/client_for_test.h"
 #include "server/wire_event_encoder.h"
@@ -34,7 +35,7 @@ constexpr uint64_t kForEver = ~uint64_t{0};
 
 class NoAncestry final : public filter::Ancestry {
  public:
-  bool is_under(int32_t, const knell_event&) const override { return false; }
+  bool is_under(const filter::Root&, const knell_event&) const override { return false; }
 };
 
 // A client and its connection, in one thread; turn() acts as the server.
@@ -393,8 +394,47 @@ TEST(NativeClient, AProcessUnderWhichOthersWereNamedMayHaveEnded) {
   EXPECT_EQ(later.client.ack().error, 0);
   EXPECT_THAT(later.connection->listener().node()->filter.interest.roots, testing::SizeIs(1));
   EXPECT_THAT(later.connection->listener().node()->filter.interest.roots,
-              testing::Not(testing::Contains(child)))
+              testing::Not(testing::Contains(testing::Field(&filter::Root::pid, child))))
       << "another process may get this pid";
+}
+
+// A child process with this pid, or with any if it is 0, which waits for a signal.
+pid_t fork_waiting(pid_t pid = 0, uint64_t before = 0) {
+  const pid_t child = fork_later_with(pid, before);
+  if (child == 0)
+    for (;;) ::pause();
+  return child;
+}
+void end(pid_t child) {
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+}
+
+TEST(NativeClient, ALaterProcessWithThePidOfARootIsAnotherRoot) {
+  Fixture earlier, later;
+  const auto roots = [](const Fixture& on) {
+    return on.connection->listener().node()->filter.interest.roots;
+  };
+  const pid_t first = fork_waiting();
+  const uint64_t start = start_of(first);
+  filter::Subscription asked = all_execs();
+  asked.predicates = {wants(Key::kUnder, first)};
+  earlier.greet();
+  earlier.ask(wire::encode(asked, 1));
+  EXPECT_EQ(roots(earlier), (std::vector<filter::Root>{{first, start}}));
+  end(first);
+  const pid_t reused = fork_waiting(first, start);
+  if (reused < 0) GTEST_SKIP() << "no permission to choose a pid";
+  later.greet();
+  later.ask(wire::encode(asked, 1));
+  EXPECT_EQ(roots(later), (std::vector<filter::Root>{{reused, start_of(reused)}}));
+  EXPECT_NE(roots(later), roots(earlier));
+  asked.mask = KNELL_EVENT_EXIT;
+  earlier.ask(wire::encode(asked, 2));
+  EXPECT_EQ(earlier.client.receive_all().size(), 2u);
+  EXPECT_EQ(roots(earlier), (std::vector<filter::Root>{{first, start}}))
+      << "it named the first process";
+  end(reused);
 }
 
 TEST(NativeClient, RequestsAreAckedInTheirOrder) {

@@ -167,32 +167,37 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
 }
 
 Result<void> ConnectionFromClient::subscribe(Subscribing made) {
-  std::map<int32_t, int32_t> roots;
-  for (filter::Predicate& one : made.subscription.predicates) {
-    if (one.key != filter::Key::kUnder) continue;
-    auto& pid = std::get<int64_t>(one.value);
-    const auto root = static_cast<int32_t>(pid);
-    pid = roots[root] = find_root(root, made.search.found);
-  }
+  Roots roots;
+  for (const int32_t named : made.search.pids)
+    roots.emplace(named, find_root(named, made.search.found));
+  set_roots(made.subscription.predicates, roots);
   KNELL_TRY(change(std::move(made.subscription)));
   roots_ = std::move(roots);
   return {};
 }
 
-// The pid, in the pid namespace of knelld, of a process that `under` names. It may have ended since
-// the client named it, for example before the client changed its mask. If the subscription has it
-// already, the processes known to be under it still match; otherwise none does.
-int32_t ConnectionFromClient::find_root(int32_t root,
-                                        const std::map<int32_t, int32_t>& found) const {
-  if (const auto at = found.find(root); at != found.end() && process_exists(at->second))
-    return at->second;
-  if (const auto at = roots_.find(root); at != roots_.end()) return at->second;
-  // The subscription may be that of before a restart of the daemon.
-  const hub::Node* const node = listener_->node();
-  const bool has =
-      peer_.scope().ns == 0 && node != nullptr &&
-      std::ranges::find(node->filter.interest.roots, root) != node->filter.interest.roots.end();
-  return has ? root : kNoProcess;
+// The process that `under` names by the client's pid. It may have ended since the client named it,
+// for example before the client changed its mask. If the subscription has it already, the processes
+// known to be under it still match, also when another process has the pid; otherwise none does.
+filter::Root ConnectionFromClient::find_root(int32_t named,
+                                             const std::map<int32_t, int32_t>& found) const {
+  if (const auto at = roots_.find(named); at != roots_.end()) return at->second;
+  const auto at = found.find(named);
+  if (at == found.end()) return {.pid = kNoProcess};
+  if (const auto stat = read_proc_stat(at->second)) return {at->second, stat->start};
+  return {.pid = process_exists(at->second) ? at->second : kNoProcess};
+}
+
+// Replaces the client's pids in `under`.
+void ConnectionFromClient::set_roots(std::vector<filter::Predicate>& predicates,
+                                     const Roots& roots) {
+  for (filter::Predicate& one : predicates) {
+    if (one.key != filter::Key::kUnder) continue;
+    const auto at = roots.find(static_cast<int32_t>(std::get<int64_t>(one.value)));
+    const filter::Root root = at == roots.end() ? filter::Root{.pid = kNoProcess} : at->second;
+    one.value = int64_t{root.pid};
+    one.start = root.start;
+  }
 }
 
 // Replaces the subscription if the sources can serve the new one; on an error nothing changes.

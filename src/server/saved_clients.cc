@@ -46,6 +46,12 @@ Result<void> SavedClients::apply(const handover::State& state, uint32_t kind,
           !take_text(payload, record.numbers_bytes, numbers))
         return malformed();
       client.numbers.restore(numbers);
+      client.roots.clear();
+      for (uint32_t i = 0; i < record.roots; ++i) {
+        RootRecord root{};
+        if (!take(payload, root)) return malformed();
+        client.roots[root.named] = {root.pid, root.start};
+      }
       return {};
     }
     case kSavedGone: {

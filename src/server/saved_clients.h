@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "filter/root.h"
 #include "handover/state.h"
 #include "hub/hub.h"
 #include "server/sequence_numbers.h"
@@ -38,8 +39,14 @@ struct ClientRecord {
   uint32_t mask;  // of a subscription to datagrams
   enum : uint32_t { kNothing, kFrame, kDatagrams } subscribed;
   // The texts that follow, in this order: the SUBSCRIBE frame, the request that is being served,
-  // the sequence numbers.
-  uint32_t subscription_bytes, request_bytes, numbers_bytes;
+  // the sequence numbers, a RootRecord for each pid that `under` names in the frame.
+  uint32_t subscription_bytes, request_bytes, numbers_bytes, roots;
+};
+
+struct RootRecord {
+  uint64_t start;
+  int32_t pid;
+  int32_t named;  // the client's pid
 };
 
 struct ItemsRecord {
@@ -72,6 +79,7 @@ struct SavedClient {
   ClientRecord record{};
   std::string subscription, request;
   SequenceNumbers numbers;
+  std::map<int32_t, filter::Root> roots;  // by the client's pids
   std::deque<ItemRecord> items;
   hub::Queue::Counts counts;
   std::map<int32_t, uint64_t> added;  // pid to start

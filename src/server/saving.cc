@@ -70,6 +70,7 @@ void ConnectionFromClient::save_client() {
       filter::Subscription with_predicates = now;
       const auto values = node->filter.predicates.values();
       with_predicates.predicates.assign(values.begin(), values.end());
+      for (filter::Predicate& one : with_predicates.predicates) name_root(one);
       auto frame = wire::encode(with_predicates, 0);
       record.subscribed = frame ? ClientRecord::kFrame : ClientRecord::kNothing;
       if (frame) subscription = *std::move(frame);
@@ -80,9 +81,21 @@ void ConnectionFromClient::save_client() {
   record.subscription_bytes = static_cast<uint32_t>(subscription.size());
   record.request_bytes = static_cast<uint32_t>(request_.size());
   record.numbers_bytes = static_cast<uint32_t>(numbers.size());
+  record.roots = static_cast<uint32_t>(roots_.size());
   std::string out;
   put(out, record);
-  state_->append(kSavedClient, out + subscription + request_ + numbers);
+  out += subscription + request_ + numbers;
+  for (const auto& [named, root] : roots_)
+    put(out, RootRecord{.start = root.start, .pid = root.pid, .named = named});
+  state_->append(kSavedClient, out);
+}
+
+// Undoes set_roots().
+void ConnectionFromClient::name_root(filter::Predicate& one) const {
+  if (one.key != filter::Key::kUnder) return;
+  const filter::Root root{static_cast<int32_t>(std::get<int64_t>(one.value)), one.start};
+  for (const auto& [named, known] : roots_)
+    if (known == root) one.value = int64_t{named};
 }
 
 void ConnectionFromClient::save_items(bool whole) {
@@ -159,6 +172,8 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::restore(
     const auto frame = wire::parse_frame(saved.subscription);
     if (!frame || !*frame) return say(EBADMSG, "the stored state is malformed");
     KNELL_ASSIGN(auto subscription, wire::decode_subscribe((*frame)->payload));
+    made->roots_ = std::move(saved.roots);
+    set_roots(subscription.predicates, made->roots_);
     KNELL_TRY(hub.subscribe(*made->listener_, std::move(subscription)));
   } else if (record.subscribed == ClientRecord::kDatagrams) {
     KNELL_TRY(hub.subscribe(*made->listener_, made->datagrams(record.mask)));

@@ -102,7 +102,7 @@ class Fixture {
  private:
   class NoAncestry final : public filter::Ancestry {
    public:
-    bool is_under(int32_t, const knell_event&) const override { return false; }
+    bool is_under(const filter::Root&, const knell_event&) const override { return false; }
   };
   NoAncestry ancestry_;
   sockaddr_un address_{};

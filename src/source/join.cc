@@ -53,7 +53,7 @@ Interest join(std::span<const Interest> interests) {
     if (!one.only_added) join_values(all.pids, one.pids, std::exchange(all.only_added, false));
     join_values(all.uids, one.uids, first);
     join_values(all.cgroups, one.cgroups, first);
-    for (const int32_t root : one.roots)
+    for (const filter::Root& root : one.roots)
       if (std::ranges::find(all.roots, root) == all.roots.end()) all.roots.push_back(root);
     all.only_under &= one.only_under;
     all.recover |= one.recover;

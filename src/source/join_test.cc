@@ -47,7 +47,7 @@ TEST(SourceRequest, PassesTestablePredicatesToTheKernel) {
                            {wants(Key::kUid, 0), wants(Key::kUid, 1000), wants(Key::kUnder, 77)});
   const SourceRequest wanted = request_for(made);
   EXPECT_EQ(wanted.uids, (std::vector<uint32_t>{0, 1000}));
-  EXPECT_EQ(wanted.roots, std::vector<int32_t>{77});
+  EXPECT_EQ(wanted.roots, std::vector<filter::Root>{{77}});
   EXPECT_TRUE(wanted.only_under);
   EXPECT_EQ(wanted.mask, static_cast<uint32_t>(KNELL_EVENT_EXIT)) << "no forks for --under";
 }
@@ -58,7 +58,7 @@ TEST(SourceRequest, TestsExclusionsInUserSpace) {
   const SourceRequest wanted = request_for(made);
   EXPECT_TRUE(wanted.uids.empty());
   EXPECT_FALSE(wanted.only_under);
-  EXPECT_EQ(wanted.roots, std::vector<int32_t>{77}) << "needed for the test in user space";
+  EXPECT_EQ(wanted.roots, std::vector<filter::Root>{{77}}) << "needed for the test in user space";
 }
 
 TEST(SourceRequest, TestsMoreUsersThanTheKernelCanInUserSpace) {
@@ -87,7 +87,7 @@ TEST(JoinedInterest, JoinIsTheUnion) {
   EXPECT_EQ(both.details, static_cast<uint32_t>(KNELL_DETAILS_NAMES));
   EXPECT_EQ(both.uids, (std::vector<uint32_t>{5, 6, 7}));
   EXPECT_EQ(both.pids, (std::vector<int32_t>{3, 4}));
-  EXPECT_EQ(both.roots, (std::vector<int32_t>{10, 11}));
+  EXPECT_EQ(both.roots, (std::vector<filter::Root>{{10}, {11}}));
   EXPECT_TRUE(both.only_under);
   EXPECT_TRUE(both.owners && both.namespaces);
   EXPECT_FALSE(both.only_added);
@@ -103,7 +103,8 @@ TEST(JoinedInterest, JoinRequiresNoValueThatOneListenerDoesNotRequire) {
     EXPECT_TRUE(both.pids.empty());
     EXPECT_TRUE(both.cgroups.empty());
     EXPECT_FALSE(both.only_under);
-    EXPECT_EQ(both.roots, std::vector<int32_t>{10}) << "still needed for the test in user space";
+    EXPECT_EQ(both.roots, std::vector<filter::Root>{{10}})
+        << "still needed for the test in user space";
   }
 }
 

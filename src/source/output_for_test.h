@@ -130,7 +130,7 @@ class KeptOutput : public Sink {
   event::Batch batch;
   Output out;
   uint32_t shown = KNELL_EVENT_ALL | KNELL_EVENT_LOST;
-  std::vector<int32_t> roots;
+  std::vector<filter::Root> roots;
   std::vector<KeptEvent> events;
   std::vector<Ended> ended;
   std::vector<ThreadEvent> threads;

@@ -71,8 +71,8 @@ struct SourceRequest {
   std::vector<uint32_t> uids{};  // only processes with these real uids; empty: all users
   // Only processes in these cgroups and below. Paths without a slash at the end. Empty: all.
   std::vector<std::string> cgroups{};
-  std::vector<int32_t> roots{};  // pids that `under` names
-  bool only_under = false;       // only processes under one of the roots
+  std::vector<filter::Root> roots{};  // that `under` names
+  bool only_under = false;            // only processes under one of the roots
   // set_request() does not scan the processes that exist already; the caller then calls scan_some()
   // and scan_under_roots().
   bool scan_later = false;

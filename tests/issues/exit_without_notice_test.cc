@@ -75,7 +75,7 @@ class ExitWithoutNotice : public testing::TestWithParam<uint32_t> {
     source::SourceRequest wanted;
     wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXIT;
     wanted.details = GetParam();
-    wanted.roots = {::getpid()};
+    wanted.roots = {{::getpid()}};
     wanted.only_under = true;
     auto opened = source::Bpf::create({}, wanted, lives_.out);
     ASSERT_TRUE(opened) << opened.error().message();

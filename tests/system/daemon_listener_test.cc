@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fork_with_for_test.h"
 #include "support/daemon.h"
 #include "support/json.h"
 #include "support/needs.h"
@@ -107,6 +109,82 @@ TEST_F(ThroughKnelld, AnExitHasAllItsDetails) {
   EXPECT_EQ(seen.user, "root") << "the daemon does not send the name";
   EXPECT_EQ(seen.raw.ppid, ::getpid());
   EXPECT_TRUE(child.wait());
+}
+
+// One listener follows a process that has ended, whose two children end with 5, and another one a
+// later process with its pid, whose child ends with 6.
+void expect_two_trees_of_one_pid(const std::string& source, bool restart) {
+  Daemon daemon;
+  daemon.configure("source = \"" + source + "\"\n");
+  ASSERT_TRUE(restart ? daemon.start_supervised() : daemon.start());
+  Pipe leave = make_pipe(), end = make_pipe(), begin = make_pipe();
+  Child child = Child::fork([&] {
+    for (int i = 0; i < 2; ++i) {
+      if (::fork() != 0) continue;
+      ::alarm(600);  // if the test crashes
+      ::_exit(await(end.read) ? 5 : 8);
+    }
+    return await(leave.read) ? 0 : 1;
+  });
+  const pid_t pid = child.pid();
+  const uint64_t start = start_of(pid);
+  const Recorder::Wish wish{.events = KNELL_EVENT_EXIT,
+                            .matches = {{"under", std::to_string(pid)}, {"ended", "5,6"}},
+                            .via = "daemon"};
+  Recorder earlier(wish);
+  notify(leave.write);
+  ASSERT_EQ(child.wait(), 0);
+  const pid_t reused = fork_later_with(pid, start);
+  if (reused == 0) {
+    ::alarm(600);
+    if (await(begin.read) && ::fork() == 0) ::_exit(6);
+    for (;;) ::pause();
+  }
+  if (reused < 0) {
+    notify(end.write);
+    notify(end.write);
+    GTEST_SKIP() << "the pid cannot be chosen, or another process has got it";
+  }
+  Recorder later(wish);
+  if (restart) {
+    EXPECT_TRUE(daemon.kill_supervised());
+  }
+  const auto statuses_of = [](const Recorder& recorder) {
+    std::vector<int> all;
+    for (const Seen& one : recorder.of_type(KNELL_EVENT_EXIT)) all.push_back(*one.status() >> 8);
+    return all;
+  };
+  // This sends a request with the pid again.
+  EXPECT_FALSE(earlier.listener().set_events(KNELL_EVENT_EXIT | KNELL_EVENT_EXEC));
+  // In turns: an event of the other tree would arrive between two of the own tree.
+  notify(end.write);
+  EXPECT_TRUE(earlier.read_until([&] { return !statuses_of(earlier).empty(); }));
+  notify(begin.write);
+  EXPECT_TRUE(later.read_until([&] { return !statuses_of(later).empty(); }));
+  notify(end.write);
+  EXPECT_TRUE(earlier.read_until([&] { return statuses_of(earlier).size() >= 2; }));
+  EXPECT_EQ(statuses_of(earlier), (std::vector{5, 5}));
+  EXPECT_EQ(statuses_of(later), std::vector{6});
+  ::kill(reused, SIGKILL);
+  ::waitpid(reused, nullptr, 0);
+}
+
+TEST(UnderAReusedPid, IsAnotherTreeOverBpf) {
+  KNELL_NEEDS(lacks_knelld());
+  KNELL_NEEDS(lacks_bpf());
+  expect_two_trees_of_one_pid("bpf", false);
+}
+
+TEST(UnderAReusedPid, IsAnotherTreeOverTheConnector) {
+  KNELL_NEEDS(lacks_knelld());
+  KNELL_NEEDS(lacks_connector());
+  expect_two_trees_of_one_pid("connector", false);
+}
+
+TEST(UnderAReusedPid, IsAnotherTreeAfterARestart) {
+  KNELL_NEEDS(lacks_knelld());
+  KNELL_NEEDS(lacks_bpf());
+  expect_two_trees_of_one_pid("bpf", true);
 }
 
 TEST_F(ThroughKnelld, FiltersAsWithoutADaemon) {

@@ -100,7 +100,7 @@ class Levels : public ::testing::Test {
     wanted.mask = mask;
     wanted.level = level;
     wanted.details = details;
-    wanted.roots = {::getpid()};
+    wanted.roots = {{::getpid()}};
     wanted.only_under = true;
     wanted.namespaces = namespaces;
     std::string log;
@@ -530,7 +530,7 @@ TEST(ProcessTable, OverTheConnectorAsOverBpf) {
   ASSERT_TRUE(nested.ok());
   source::SourceRequest wanted;
   wanted.mask = kForkExecExit;
-  wanted.roots = {::getpid()};
+  wanted.roots = {{::getpid()}};
   wanted.only_under = true;
   wanted.namespaces = true;
   Keeper keeper;

@@ -29,11 +29,13 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/fork_with_for_test.h"
 #include "base/privilege.h"
 #include "base/proc_stat.h"
 #include "base/unique_fd.h"
@@ -135,7 +137,7 @@ class BpfTest : public testing::Test {
   static SourceRequest request(uint32_t mask) {
     SourceRequest wanted;
     wanted.mask = mask;
-    wanted.roots = {::getpid()};
+    wanted.roots = {{::getpid()}};
     wanted.only_under = true;
     return wanted;
   }
@@ -168,6 +170,14 @@ class BpfTest : public testing::Test {
   const KeptEvent* exit_of(pid_t pid) {
     EXPECT_TRUE(until([&] { return sink_.find(KNELL_EVENT_EXIT, pid) != nullptr; })) << pid;
     return sink_.find(KNELL_EVENT_EXIT, pid);
+  }
+
+  // The roots of the first exit with this status; nullopt: there is none.
+  std::optional<uint64_t> roots_of_exit(int status) const {
+    const auto seen = std::ranges::find_if(sink_.events, [&](const KeptEvent& one) {
+      return one.event.type == KNELL_EVENT_EXIT && one.event.wait_status == status;
+    });
+    return seen == sink_.events.end() ? std::nullopt : std::optional(seen->roots);
   }
 
   static pid_t fork_child(const std::function<void()>& body) {
@@ -598,7 +608,7 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   const pid_t unwanted = fork_child([] {});
   reap(unwanted);
   wanted.mask = KNELL_EVENT_NONZERO_EXIT;
-  wanted.roots = sink_.roots = {1, ::getpid()};
+  wanted.roots = sink_.roots = {{1}, {::getpid()}};
   ASSERT_TRUE(bpf_->set_request(wanted));
   reap(fork_child([] {}));
   const pid_t reported = fork_child([] { ::_exit(1); });
@@ -626,6 +636,88 @@ TEST_F(BpfTest, ChangesWhatIsWantedWhileRunning) {
   reap(of_another_user);
   drain();
   EXPECT_EQ(sink_.count(KNELL_EVENT_EXIT, of_another_user), 0U);
+}
+
+// A root that has ended, while a child of it lives, and a later process with its pid. The child
+// ends with 5, and a new child of the later process with 6, at end_children().
+class ReusedRoot {
+ public:
+  ReusedRoot() {
+    first_.pid = ::fork();
+    if (first_.pid == 0) {
+      if (::fork() == 0) end_when(old_may_end_, 5);
+      ready_.say_ready();
+      for (;;) ::pause();
+    }
+    ready_.wait_ready();
+    first_.start = start_of(first_.pid);
+  }
+  // False: the pid cannot be chosen.
+  bool replace_first() {
+    EXPECT_EQ(::kill(first_.pid, SIGKILL), 0);
+    EXPECT_EQ(::waitpid(first_.pid, nullptr, 0), first_.pid);
+    later_.pid = fork_later_with(first_.pid, first_.start);
+    if (later_.pid == 0) {
+      new_may_begin_.wait_ready();
+      if (::fork() == 0) ::_exit(6);
+      for (;;) ::pause();
+    }
+    later_.start = start_of(first_.pid);
+    return later_.pid > 0;
+  }
+  ~ReusedRoot() {
+    old_may_end_.say_ready();
+    if (later_.pid <= 0) return;
+    ::kill(later_.pid, SIGKILL);
+    ::waitpid(later_.pid, nullptr, 0);
+  }
+  void end_children() const {
+    old_may_end_.say_ready();
+    new_may_begin_.say_ready();
+  }
+  const filter::Root& first() const { return first_; }
+  const filter::Root& later() const { return later_; }
+
+ private:
+  [[noreturn]] static void end_when(const Readiness& may_end, int status) {
+    ::alarm(600);  // if the test crashes
+    may_end.wait_ready();
+    ::_exit(status);
+  }
+
+  filter::Root first_, later_;
+  Readiness ready_, old_may_end_, new_may_begin_;
+};
+
+TEST_F(BpfTest, ALaterProcessWithThePidOfARootIsAnotherRoot) {
+  if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
+  ReusedRoot reused;
+  SourceRequest wanted = request(KNELL_EVENT_EXIT);
+  wanted.roots = {reused.first()};
+  open(wanted);
+  if (!bpf_) return;
+  if (!reused.replace_first()) GTEST_SKIP() << "the pid cannot be chosen";
+  wanted.roots = sink_.roots = {reused.first(), reused.later()};
+  ASSERT_TRUE(bpf_->set_request(wanted));
+  reused.end_children();
+  const auto roots_at = [&](int status) { return roots_of_exit(status << 8); };
+  EXPECT_TRUE(until([&] { return roots_at(5) && roots_at(6); }));
+  EXPECT_EQ(roots_at(5), uint64_t{0b01}) << "it is under the process that has ended";
+  EXPECT_EQ(roots_at(6), uint64_t{0b10});
+}
+
+// As after a restart of knelld, whose clients keep their roots.
+TEST_F(BpfTest, ARootThatHasEndedIsNotTheProcessWithItsPid) {
+  if (const std::string why = lacking(); !why.empty()) GTEST_SKIP() << why;
+  ReusedRoot reused;
+  if (!reused.replace_first()) GTEST_SKIP() << "the pid cannot be chosen";
+  SourceRequest wanted = request(KNELL_EVENT_EXIT);
+  wanted.roots = {reused.first(), {::getpid()}};
+  open(wanted);
+  if (!bpf_) return;
+  reused.end_children();
+  EXPECT_TRUE(until([&] { return roots_of_exit(6 << 8).has_value(); }));
+  EXPECT_EQ(roots_of_exit(6 << 8), uint64_t{0b10});
 }
 
 volatile int handled_to = -1;  // the descriptor to which on_request() writes
@@ -921,7 +1013,7 @@ int ask_for_more_without_capabilities(const BpfOptions& options, uint32_t first)
   wanted.mask = KNELL_EVENT_FORK | KNELL_EVENT_EXEC;
   if (auto set = (*bpf)->set_request(wanted); !set) return set.error().code == EPERM ? 3 : 7;
   wanted.mask |= KNELL_EVENT_EXIT;
-  wanted.roots = {::getpid()};
+  wanted.roots = {{::getpid()}};
   wanted.uids = {0, 1};
   if (!(*bpf)->set_request(wanted)) return 4;
   wanted.only_under = true;

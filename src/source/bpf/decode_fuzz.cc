@@ -27,7 +27,7 @@ struct Builder {
 
 // Makes an event at this level, and reads all of its strings and numbers.
 void build(Builder& to, uint32_t level, const knell::source::Decoded& decoded) {
-  to.builder.set_request({.level = level, .roots = {1}, .owners = true, .namespaces = true});
+  to.builder.set_request({.level = level, .roots = {{1}}, .owners = true, .namespaces = true});
   if (decoded.process != nullptr) {
     to.builder.add(decoded, decoded.process->roots);
     to.builder.add_exit(&decoded, knell_mark{}, 0, knell::source::EventBuilder::DetailsLost::kNo);

@@ -80,7 +80,7 @@ class EventBuilder {
   process::ProcessTable& table_;
   process::CgroupTree cgroups_;
   bool raw_ = false, details_ = true, owners_ = false, namespaces_ = false, lifetimes_ = false;
-  std::vector<int32_t> roots_;
+  std::vector<filter::Root> roots_;
   std::array<event::NamespacePids, event::kMostLevels> levels_{};
 };
 

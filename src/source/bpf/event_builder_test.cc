@@ -397,8 +397,8 @@ TEST_F(EventBuilderTest, TheParentInProcIsUsedIfItIsThatOfTheMark) {
 }
 
 TEST_F(EventBuilderTest, EventsHaveTheRootsOfTheirProcess) {
-  builder.set_request({.roots = {7, 8, 9}});
-  kept.roots = {7, 8, 9};
+  builder.set_request({.roots = {{7}, {8}, {9}}});
+  kept.roots = {{7}, {8}, {9}};
   add_exit(0b101);
   EXPECT_EQ(taken().roots, 0b101U);
   process.head.kind = KNELL_RECORD_EXEC;

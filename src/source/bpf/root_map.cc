@@ -18,6 +18,10 @@
 // process the bits of its parent, until a pass finds no new process. A child that is created during
 // a pass gets its bits from the program, or is found by the next pass. A root whose children have
 // no children, as that of `knell run`, needs no pass.
+//
+// The programs remove a process from the map when it ends, and on_fork() replaces the entry of its
+// pid. So the bits in the map are those of the process that has the pid now, and bits are only
+// added here. If the pid was reused meanwhile, they are removed again.
 namespace knell::source {
 namespace {
 
@@ -35,25 +39,25 @@ std::optional<uint64_t> bits_at(int map_fd, int32_t pid) {
 
 }  // namespace
 
-int RootMap::bit_of(int32_t root) const {
+int RootMap::bit_of(const Root& root) const {
   const auto at = std::ranges::find(roots_, root);
   return at == roots_.end() ? -1 : static_cast<int>(at - roots_.begin());
 }
 
 int RootMap::free_bit() const {
   for (size_t bit = 0; bit < roots_.size(); bit++)
-    if (roots_[bit] == 0 && (forgetting_ >> bit & 1) == 0) return static_cast<int>(bit);
+    if (roots_[bit].pid == 0 && (forgetting_ >> bit & 1) == 0) return static_cast<int>(bit);
   return -1;
 }
 
-Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
+Result<void> RootMap::add(const std::vector<Root>& wanted) {
   if (wanted.size() > roots_.size()) {
     return say(EINVAL, "at most 64 processes can be followed with their descendants");
   }
   bool any = false;
   const UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  for (const int32_t root : wanted) {
-    if (root <= 0 || bit_of(root) >= 0) continue;
+  for (const Root& root : wanted) {
+    if (root.pid <= 0 || bit_of(root) >= 0) continue;
     int bit = free_bit();
     if (bit < 0) {  // all bits are used, some of them by roots that were removed
       keep(wanted);
@@ -63,8 +67,11 @@ Result<void> RootMap::add(const std::vector<int32_t>& wanted) {
     }
     if (bit < 0) return say(EINVAL, "all 64 places for processes to follow are still in use");
     roots_[static_cast<size_t>(bit)] = root;
+    // After its end another process may have its pid.
+    const auto stat = read_proc_stat(root.pid);
+    if (!stat || !root.has_start(stat->start)) continue;
     KNELL_TRY(insert(root, uint64_t{1} << bit));
-    any |= !add_children(proc.get(), root, uint64_t{1} << bit);
+    any |= !add_children(proc.get(), root.pid, uint64_t{1} << bit);
   }
   if (!any) return {};
   scanning_ = true;
@@ -80,13 +87,14 @@ bool RootMap::add_children(int proc, int32_t root, uint64_t bits) {
   if (!children || children->size() > kMostChildren) return false;
   for (const int32_t child : *children) {
     // From here on the program gives the bits to new children of this child.
-    if (!insert(child, bits) || may_have_children(proc, child)) return false;
+    if (!insert({.pid = child}, bits) || may_have_children(proc, child)) return false;
   }
   return true;
 }
 
 // Adds bits to a process. The program may add the same process to the map at the same time.
-Result<void> RootMap::insert(int32_t pid, uint64_t bits) {
+Result<void> RootMap::insert(const Root& process, uint64_t bits) {
+  const int32_t pid = process.pid;
   for (int attempt = 0; attempt < 4; attempt++) {
     const auto before = bits_at(map_fd_, pid);
     const uint64_t after = before.value_or(0) | bits;
@@ -97,7 +105,8 @@ Result<void> RootMap::insert(int32_t pid, uint64_t bits) {
       return errno_error("follow the descendants of a process");
   }
   // If the process died before it was added, the program does not remove it.
-  if (!read_proc_stat(pid)) bpf_map_delete_elem(map_fd_, &pid);
+  const auto stat = read_proc_stat(pid);
+  if (!stat || !process.has_start(stat->start)) (void)remove(pid, bits);
   return {};
 }
 
@@ -130,22 +139,22 @@ Result<bool> RootMap::check(int32_t pid) {
   const auto parent_bits = stat ? bits_at(map_fd_, stat->ppid) : std::nullopt;
   if (!parent_bits) return false;
   if ((bits_at(map_fd_, pid).value_or(0) | *parent_bits) == bits_at(map_fd_, pid)) return false;
-  KNELL_TRY(insert(pid, *parent_bits));
+  KNELL_TRY(insert({.pid = pid, .start = stat->start}, *parent_bits));
   return true;
 }
 
-void RootMap::keep(const std::vector<int32_t>& wanted) {
+void RootMap::keep(const std::vector<Root>& wanted) {
   for (size_t bit = 0; bit < roots_.size(); bit++) {
-    if (roots_[bit] == 0 || std::ranges::find(wanted, roots_[bit]) != wanted.end()) continue;
+    if (roots_[bit].pid == 0 || std::ranges::find(wanted, roots_[bit]) != wanted.end()) continue;
     forgetting_ |= uint64_t{1} << bit;
     next_.reset();
-    roots_[bit] = 0;
+    roots_[bit] = {};
   }
   order_ = wanted;
   for (size_t bit = 0; bit < roots_.size(); bit++) {
     const auto at = std::ranges::find(order_, roots_[bit]);
     position_[bit] =
-        roots_[bit] == 0 || at == order_.end() ? -1 : static_cast<int>(at - order_.begin());
+        roots_[bit].pid == 0 || at == order_.end() ? -1 : static_cast<int>(at - order_.begin());
   }
 }
 
@@ -162,15 +171,15 @@ void RootMap::forget_some(ScanBudget& budget) {
     }
     pid = *next_;
     const bool more = bpf_map_get_next_key(map_fd_, &pid, &next) == 0;
-    some_had_ |= forget(pid);
+    some_had_ |= remove(pid, forgetting_);
     next_ = more ? std::optional(next) : std::nullopt;
     if (!more && !std::exchange(some_had_, false)) forgetting_ = 0;
   }
 }
 
-// Removes these bits from a process. Returns whether it had any of them.
-bool RootMap::forget(int32_t pid) {
-  const uint64_t before = bits_at(map_fd_, pid).value_or(0), after = before & ~forgetting_;
+// Removes bits from a process. Returns whether it had any of them.
+bool RootMap::remove(int32_t pid, uint64_t bits) {
+  const uint64_t before = bits_at(map_fd_, pid).value_or(0), after = before & ~bits;
   if (after == before) return false;
   if (after == 0)
     bpf_map_delete_elem(map_fd_, &pid);

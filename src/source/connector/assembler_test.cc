@@ -153,9 +153,10 @@ class AssemblerTest : public ::testing::Test {
     EXPECT_EQ(drain({fork_of(50, 1, 10, 51), exit_of(50, 0, 11)}), Seen{});
   }
   // False: too many roots.
-  bool follow(std::vector<int32_t> roots) {
+  bool follow(const std::vector<int32_t>& roots) {
     Assembler& n = assembler();
-    request.roots = std::move(roots);
+    request.roots.clear();
+    for (const int32_t root : roots) request.roots.push_back({root});
     return n.set_request(request, reported_types).has_value();
   }
 
@@ -565,7 +566,7 @@ TEST_F(AssemblerTest, UnderFollowsBirthsAndReparenting) {
   knell_event event{};
   const auto inside = [&](int32_t pid) {
     event.pid = pid;
-    return n.table().is_under(50, event);
+    return n.table().is_under({50}, event);
   };
   EXPECT_TRUE(inside(50) && inside(52) && inside(53));
   EXPECT_FALSE(inside(51)) << "the process has ended";

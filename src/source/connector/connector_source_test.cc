@@ -26,7 +26,7 @@ TEST(ThreadRequest, DetailsNeedForksAndChanges) {
 
 TEST(ThreadRequest, UnderFollowsForks) {
   SourceRequest under = request(kNonzero);
-  under.roots = {1};
+  under.roots = {{1}};
   const ThreadRequest asked = thread_request(under);
   EXPECT_EQ(asked.mask, kNonzero | KNELL_EVENT_COREDUMP | KNELL_EVENT_FORK);
   EXPECT_FALSE(asked.forks_of_threads_only);

@@ -56,15 +56,25 @@ std::unexpected<Error> no_pidfd(pid_t pid, int error) {
 
 bool process_exists(pid_t pid) { return ::kill(pid, 0) == 0 || errno != ESRCH; }
 
-bool has_ended(pid_t pid, uint64_t start, UniqueFd& alive) {
+Life life_of(pid_t pid, uint64_t start, UniqueFd& ret_pidfd) {
   auto pidfd = try_pidfd_open(pid);
-  if (!pidfd && (pidfd.error() == ESRCH || process_of_thread(pid))) return true;
-  if (pidfd && is_dead(pidfd->get())) return true;
-  // Cannot be read without a free descriptor, and on a /proc that hides other users' processes.
-  const auto stat = read_proc_stat(pid);
-  if (stat && stat->start != start) return true;
-  if (pidfd) alive = *std::move(pidfd);
-  return false;
+  const int error = pidfd ? 0 : pidfd.error();
+  // EINVAL, ENOENT: a thread of another process has the pid.
+  if (error == ESRCH || error == EINVAL || error == ENOENT) return Life::kEnded;
+  // Read after the pidfd is open, so that the start is that of the process it refers to. Cannot be
+  // read without a free descriptor, and on a /proc that hides other users' processes.
+  const auto stat = start != 0 || !pidfd ? read_proc_stat(pid) : std::nullopt;
+  if (stat && start != 0 && stat->start != start) return Life::kEnded;  // its pid was reused
+  if (pidfd) {
+    const bool dead = is_dead(pidfd->get());
+    if (!dead || start == 0 || stat) ret_pidfd = *std::move(pidfd);
+    return dead ? Life::kEnded : Life::kAlive;
+  }
+  if (!process_exists(pid) || process_of_thread(pid)) return Life::kEnded;
+  if (!stat) return error == EMFILE || error == ENFILE ? Life::kUnknown : Life::kAlive;
+  // A leader that has exited is a zombie, too, while other threads run.
+  const bool is_zombie = stat->state == 'Z' || stat->state == 'X';
+  return is_zombie && stat->threads <= 1 ? Life::kEnded : Life::kAlive;
 }
 
 std::optional<pid_t> process_of_thread(pid_t id) {

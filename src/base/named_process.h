@@ -26,10 +26,14 @@ std::unexpected<Error> no_pidfd(pid_t pid, int error);
 // Whether a process with this pid exists, dead or alive.
 bool process_exists(pid_t pid);
 
-// Whether the process that had this pid and this start has ended: no thread of it runs, or another
-// process or a thread has its pid. False if that cannot be found out. If it has not ended, `alive`
-// is set to its pidfd, or is empty where none can be opened.
-bool has_ended(pid_t pid, uint64_t start, UniqueFd& alive);
+enum class Life : uint8_t {
+  kAlive,
+  kEnded,   // no thread of it runs, or another process or a thread has its pid
+  kUnknown  // there are no free descriptors
+};
+// Whether the process with this pid and `start` (0: unknown) has ended. `ret_pidfd` is set to its
+// pidfd if that can be opened and is certainly of this process.
+Life life_of(pid_t pid, uint64_t start, UniqueFd& ret_pidfd);
 
 // The process of the thread `id`; nullopt: `id` is a process, or no thread has it.
 std::optional<pid_t> process_of_thread(pid_t id);

@@ -47,21 +47,21 @@ TEST(NamedProcess, AnIdOfNoProcessIsRefused) {
   }).join();
 }
 
-TEST(HasEnded, IsFalseForAProcessThatLives) {
+TEST(LifeOf, IsAliveForAProcessThatLives) {
   UniqueFd alive;
-  EXPECT_FALSE(has_ended(::getpid(), read_proc_stat(::getpid())->start, alive));
+  EXPECT_EQ(life_of(::getpid(), read_proc_stat(::getpid())->start, alive), Life::kAlive);
   EXPECT_TRUE(alive);
 }
 
-TEST(HasEnded, IsTrueIfItsPidIsFreeOrIsThatOfAnother) {
+TEST(LifeOf, HasEndedIfItsPidIsFreeOrIsThatOfAnother) {
   UniqueFd alive;
-  EXPECT_TRUE(has_ended(4'194'304, 1, alive));  // above any pid
-  EXPECT_TRUE(has_ended(::getpid(), 1, alive));
+  EXPECT_EQ(life_of(4'194'304, 1, alive), Life::kEnded);  // above any pid
+  EXPECT_EQ(life_of(::getpid(), 1, alive), Life::kEnded);
   std::thread([&] {
     const auto stat = read_proc_stat(::gettid());
     ASSERT_TRUE(stat);
-    EXPECT_TRUE(has_ended(::gettid(), stat->start, alive)) << "a thread has the pid";
-    EXPECT_TRUE(has_ended(::gettid(), 1, alive));
+    EXPECT_EQ(life_of(::gettid(), stat->start, alive), Life::kEnded) << "a thread has the pid";
+    EXPECT_EQ(life_of(::gettid(), 1, alive), Life::kEnded);
   }).join();
   EXPECT_FALSE(alive);
 }
@@ -75,7 +75,7 @@ int in_child(const std::function<int()>& body) {
   return status;
 }
 
-TEST(HasEnded, IsFalseIfTheLastDescriptorIsThatOfTheProcess) {
+TEST(LifeOf, IsAliveIfTheLastDescriptorIsThatOfTheProcess) {
   const pid_t parent = ::getpid();
   const uint64_t start = read_proc_stat(parent)->start;
   const int status = in_child([&] {
@@ -83,12 +83,13 @@ TEST(HasEnded, IsFalseIfTheLastDescriptorIsThatOfTheProcess) {
     const rlimit most{static_cast<rlim_t>(next.get()) + 2, static_cast<rlim_t>(next.get()) + 2};
     UniqueFd alive;
     if (::setrlimit(RLIMIT_NOFILE, &most) != 0) return 1;
-    return !has_ended(parent, start, alive) && alive && !read_proc_stat(parent) ? 0 : 2;
+    return life_of(parent, start, alive) == Life::kAlive && alive && !read_proc_stat(parent) ? 0
+                                                                                             : 2;
   });
   EXPECT_EQ(status, 0);
 }
 
-TEST(HasEnded, IsFalseIfProcHidesTheProcess) {
+TEST(LifeOf, IsAliveIfProcHidesTheProcess) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can mount";
   const pid_t parent = ::getpid();
   const uint64_t start = read_proc_stat(parent)->start;
@@ -100,7 +101,7 @@ TEST(HasEnded, IsFalseIfProcHidesTheProcess) {
       return 1;
     UniqueFd alive;
     if (read_proc_stat(parent)) return 2;
-    return !has_ended(parent, start, alive) && alive ? 0 : 3;
+    return life_of(parent, start, alive) == Life::kAlive && alive ? 0 : 3;
   });
   if (status == 1 << 8) GTEST_SKIP() << "/proc cannot be mounted here";
   EXPECT_EQ(status, 0);

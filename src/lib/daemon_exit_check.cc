@@ -10,12 +10,9 @@
 // A loss starts a check of all added processes, and another one a grace period later: the source
 // may have lost the record of an exit before the process had ended. Losses between the two start no
 // further check, so that the cost is bounded while there are many losses.
-#include <cerrno>
 #include <utility>
 
 #include "base/named_process.h"
-#include "base/pidfd.h"
-#include "base/proc_stat.h"
 #include "lib/daemon_listener.h"
 
 namespace knell::lib {
@@ -23,34 +20,6 @@ namespace {
 
 // The processes checked with one read: about 3 ms. An estimate, not measured.
 constexpr size_t kCheckedARead = 256;
-
-enum class Life : uint8_t {
-  kAlive,
-  kEnded,
-  kUnknown  // there are no free descriptors
-};
-
-// Whether the process with this pid and `start` (0: unknown) has ended. `ret_pidfd` is set if it
-// has ended and can still be opened.
-Life life_of(int32_t pid, uint64_t start, UniqueFd& ret_pidfd) {
-  auto pidfd = try_pidfd_open(pid);
-  const int error = pidfd ? 0 : pidfd.error();
-  // EINVAL, ENOENT: a thread of another process has the pid.
-  if (error == ESRCH || error == EINVAL || error == ENOENT) return Life::kEnded;
-  // Read after the pidfd is open, so that the start is that of the process it refers to.
-  const auto stat = start != 0 || !pidfd ? read_proc_stat(pid) : std::nullopt;
-  if (stat && start != 0 && stat->start != start) return Life::kEnded;  // its pid was reused
-  if (pidfd) {
-    if (!is_dead(pidfd->get())) return Life::kAlive;
-    if (start == 0 || stat) ret_pidfd = *std::move(pidfd);
-    return Life::kEnded;
-  }
-  if (!process_exists(pid)) return Life::kEnded;
-  if (!stat) return error == EMFILE || error == ENFILE ? Life::kUnknown : Life::kAlive;
-  // A leader that has exited is a zombie, too, while other threads run.
-  const bool is_zombie = stat->state == 'Z' || stat->state == 'X';
-  return is_zombie && stat->threads <= 1 ? Life::kEnded : Life::kAlive;
-}
 
 }  // namespace
 

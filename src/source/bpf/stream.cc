@@ -328,7 +328,7 @@ bool Bpf::await(const Decoded& decoded, std::string_view record, bool& again) {
   if (!entry.no_mark) return false;
   // If it has already ended, report it here, which is its place in the stream.
   UniqueFd pidfd;
-  if (has_ended(entry.pid, entry.start_ns / kTickNs, pidfd))
+  if (life_of(entry.pid, entry.start_ns / kTickNs, pidfd) == Life::kEnded)
     return deliver_mark(mark_of_ended(entry));
   waiting_.set_overdue(entry);
   watch(entry, std::move(pidfd));
@@ -468,7 +468,7 @@ bool Bpf::check_overdue() {
 
 void Bpf::check(WaitingExits::Entry& entry) {
   UniqueFd pidfd;
-  if (has_ended(entry.pid, entry.start_ns / kTickNs, pidfd)) {
+  if (life_of(entry.pid, entry.start_ns / kTickNs, pidfd) == Life::kEnded) {
     // Its mark was lost, so the reported loss counts it already.
     if (!entry.no_mark && entry.stamp_ns <= hole_until_ns_)
       waiting_.recycle(*waiting_.take(entry.pid, entry.start_ns));

@@ -312,7 +312,9 @@ KNELL_API int knell_check_match(const char* key, const char* value);
 // clock ticks since boot, to detect pid reuse, or 0; `cookie` is returned in its events. O(1);
 // through the daemon one request and its answer. Errors: -EINVAL the listener was opened without
 // only_added, or pid is below 1; -ESRCH the process no longer exists, no event will follow (a
-// zombie can be added); -EEXIST; via pidfd also -EMFILE, and -EPROTONOSUPPORT before Linux 5.3.
+// zombie can be added); -EEXIST; via pidfd also -EMFILE, -EPROTONOSUPPORT before Linux 5.3, and
+// -EAGAIN: the exit of an earlier process with this pid must be read first, by knell_read(). Else a
+// pid can be added again as soon as another process has it: both are reported with their cookies.
 // Via ptrace, where only_added is not needed, begins to trace the process, which must not have
 // ended. The library forks the process that traces, so a wait for any child, as waitpid(-1),
 // reports its end; it ends when this thread ends. Errors: also -EBUSY a process was added before;
@@ -331,8 +333,8 @@ struct knell_added {
 // -ENOMEM, which is also the `error` of those not added.
 KNELL_API ssize_t knell_add_many(struct knell_listener* k, struct knell_added* processes,
                                  size_t count);
-// Removes an added process. A process that has exited is removed automatically. Errors: -ENOENT it
-// was not added.
+// Removes an added process: of those that had this pid, the one added last. A process that has
+// exited is removed automatically. Errors: -ENOENT it was not added.
 KNELL_API int knell_remove(struct knell_listener* k, pid_t pid);
 
 // Changes the mask of an open listener. As with options.events, unknown bits are cleared, then 0

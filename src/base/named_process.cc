@@ -23,6 +23,14 @@ std::unexpected<Error> is_thread(pid_t id, pid_t process) {
                         ", not a process");
 }
 
+// Whether /proc has the pids of this pid namespace.
+bool is_proc_ours() {
+  std::array<char, 16> text;
+  const ssize_t n = ::readlink("/proc/self", text.data(), text.size());
+  return n > 0 &&
+         std::string_view(text.data(), static_cast<size_t>(n)) == std::to_string(::getpid());
+}
+
 }  // namespace
 
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
@@ -37,6 +45,13 @@ Result<UniqueFd> open_named_process(pid_t pid, uint64_t start) {
     return say(ESRCH,
                "process " + std::to_string(pid) + " has another start time: its pid was reused");
   return pidfd ? *std::move(pidfd) : UniqueFd();
+}
+
+uint64_t start_of_named(pid_t pid, int pidfd) {
+  const auto stat = is_proc_ours() ? read_proc_stat(pid) : std::nullopt;
+  // Until it is reaped no other process gets its pid, so the file was its own.
+  if (!stat || (pidfd >= 0 && send_signal(pidfd, 0) == ESRCH)) return 0;
+  return stat->start;
 }
 
 // For a thread that is not the leader of its process the kernel returns EINVAL, and from 6.16 on

@@ -20,6 +20,11 @@ namespace knell {
 // id is that of a thread.
 Result<UniqueFd> open_named_process(pid_t pid, uint64_t start);
 
+// The start of a process, as in open_named_process(); 0: unknown, for example since it was reaped,
+// or /proc is that of another pid namespace. `pidfd`: what that function returned; -1: of any
+// process that has the pid now.
+uint64_t start_of_named(pid_t pid, int pidfd = -1);
+
 // Explains why pidfd_open() failed with `error`.
 std::unexpected<Error> no_pidfd(pid_t pid, int error);
 

@@ -107,6 +107,30 @@ TEST(LifeOf, IsAliveIfProcHidesTheProcess) {
   EXPECT_EQ(status, 0);
 }
 
+TEST(StartOfNamed, IsThatOfTheProcessOfThePidfd) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  const auto pidfd = open_named_process(child, 0);
+  ASSERT_TRUE(pidfd);
+  const uint64_t start = read_proc_stat(child)->start;
+  EXPECT_EQ(start_of_named(child), start);
+  EXPECT_EQ(start_of_named(child, pidfd->get()), start);
+  EXPECT_EQ(start_of_named(::getpid(), pidfd->get()), read_proc_stat(::getpid())->start);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(start_of_named(child), 0u);
+  EXPECT_EQ(start_of_named(::getpid(), pidfd->get()), 0u) << "it was reaped";
+}
+
+// A child that is the first process of a new pid namespace, with the /proc of its parent.
+TEST(StartOfNamed, IsUnknownIfProcIsThatOfAnotherNamespace) {
+  const int status = in_child([] {
+    if (::unshare(CLONE_NEWPID) != 0) return 1;
+    return in_child([] { return start_of_named(1) == 0 ? 0 : 2; }) == 0 ? 0 : 2;
+  });
+  if (status == 1 << 8) GTEST_SKIP() << "no permission to create a pid namespace";
+  EXPECT_EQ(status, 0);
+}
+
 TEST(ProcessOfThread, IsReturnedForAThreadOnly) {
   std::optional<pid_t> of_thread;
   std::thread([&] { of_thread = process_of_thread(::gettid()); }).join();

@@ -145,6 +145,7 @@ bool Feed::scan_some(ScanBudget& budget) {
 }
 
 Result<bool> Feed::read_now() {
+  if (out_.bound() == 0) return false;
   out_.begin_drain();
   KNELL_TRY(drain());
   return !more_;

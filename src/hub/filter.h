@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/pid_map.h"
@@ -55,6 +56,10 @@ struct Node {
   // With only_added: the added processes, by the listener's pid; the value is the start time in
   // clock ticks since boot, 0: unknown. Such a node has one listener.
   PidMap<uint64_t> added;
+  // For a pid in `added` that was reused: the start of the process before, which was added too, and
+  // whose exit may not be published yet. One for each pid, so that their number is limited like
+  // that of `added`.
+  std::unordered_map<int32_t, uint64_t> replaced = {};
   // The changes of `added` that were not saved yet; see Hub::changed().
   struct AddedChange {
     int32_t pid;

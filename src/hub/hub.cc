@@ -207,6 +207,7 @@ void Hub::move_added(Node& before, Node& node) {
   before.added.for_each([&](int32_t pid, uint64_t start) { insert_added(node, pid, start); });
   before.added.for_each([&](int32_t pid, uint64_t) { unindex_added(before, pid); });
   before.added = {};
+  node.replaced = std::exchange(before.replaced, {});
 }
 
 void Hub::insert_added(Node& node, int32_t pid, uint64_t start) {
@@ -221,8 +222,14 @@ Result<void> Hub::add(Listener& listener, int32_t pid, uint64_t start) {
   if (node == nullptr || !node->filter.subscription.only_added)
     return say(EINVAL, "a process can be added only to a subscription with only_added");
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
-  if (node->added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
+  if (uint64_t* since = node->added.find(pid)) {
+    if (*since == 0 || start == 0 || *since == start)
+      return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
+    // Another process has the pid: the one before has ended.
+    node->replaced[pid] = std::exchange(*since, start);
+    note_added(*node, pid, start, true);
+    return {};
+  }
   KNELL_TRY(users_.claim_added(*listener.account_, quotas_));
   insert_added(*node, pid, start);
   return {};
@@ -237,13 +244,30 @@ void Hub::unindex_added(Node& node, int32_t pid) {
   index(node.filter.subscription.stream).erase_pid(&node, pid);
 }
 
+// Removes a process from `added`; no earlier one with its pid is in `replaced`.
+void Hub::erase_added(Node& node, int32_t pid) {
+  node.added.erase(pid);
+  if (!node.listeners.empty()) users_.release_added(*node.listeners.front()->account_, 1);
+  unindex_added(node, pid);
+  note_added(node, pid, 0, false);
+}
+
+// Of two processes with one pid only the one with `start` stays.
+void Hub::keep_one_added(Node& node, int32_t pid, uint64_t start) {
+  *node.added.find(pid) = start;
+  node.replaced.erase(pid);
+  note_added(node, pid, 0, false);
+  note_added(node, pid, start, true);
+}
+
 Result<void> Hub::remove(Listener& listener, int32_t pid) {
   Node* node = listener.node_;
-  if (node == nullptr || !node->added.erase(pid))
+  if (node == nullptr || node->added.find(pid) == nullptr)
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
-  users_.release_added(*listener.account_, 1);
-  unindex_added(*node, pid);
-  note_added(*node, pid, 0, false);
+  if (const auto before = node->replaced.find(pid); before != node->replaced.end())
+    keep_one_added(*node, pid, before->second);
+  else
+    erase_added(*node, pid);
   return {};
 }
 
@@ -256,19 +280,29 @@ void Hub::process_ended(Stream stream, int32_t pid, uint64_t start,
 
 bool Hub::is_added(int32_t pid) const { return adders_.contains(adder_key(0, pid)); }
 
-// Skips an earlier process that had the same pid, and nodes of other streams: their exit is not
-// published yet.
+// Whether the process was added before another one with the same pid.
+bool Hub::was_replaced(const Node& node, int32_t pid, uint64_t start) {
+  const auto before = node.replaced.find(pid);
+  return before != node.replaced.end() && before->second == start;
+}
+
+// Skips an earlier process that had the same pid and was not added, and nodes of other streams:
+// their exit is not published yet.
 void Hub::remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start) {
   const auto found = adders_.find(adder_key(ns, pid));
   if (found == adders_.end()) return;
   for (Node* node : std::vector<Node*>(found->second)) {
     if (node->filter.subscription.stream != stream) continue;
     const uint64_t* since = node->added.find(pid);
-    if (since == nullptr || (*since != 0 && start != 0 && *since != start)) continue;
-    node->added.erase(pid);
-    if (!node->listeners.empty()) users_.release_added(*node->listeners.front()->account_, 1);
-    unindex_added(*node, pid);
-    note_added(*node, pid, 0, false);
+    if (since == nullptr) continue;
+    const auto before = node->replaced.find(pid);
+    if (before != node->replaced.end() && (start == 0 || before->second == start)) {
+      keep_one_added(*node, pid, *since);
+      continue;
+    }
+    if (*since != 0 && start != 0 && *since != start) continue;
+    node->replaced.erase(pid);
+    erase_added(*node, pid);
   }
 }
 
@@ -334,7 +368,9 @@ bool Hub::passes(const Node& node, const knell_event* event, const filter::Ances
   if (filter.subscription.only_added) {
     const uint64_t* since = node.added.find(event->pid);
     if (since == nullptr) return false;
-    if (*since != 0 && event->id.kind == KNELL_ID_START && event->id.start != *since) return false;
+    if (*since != 0 && event->id.kind == KNELL_ID_START && event->id.start != *since &&
+        !was_replaced(node, event->pid, event->id.start))
+      return false;
   }
   return filter.predicates.matches(*event, ancestry);
 }

@@ -93,7 +93,9 @@ class Hub {
   void unsubscribe(Listener& listener);
   // Adds a process to a subscription with only_added, or removes it. `pid`: in the listener's pid
   // namespace. `start`: start time of the process, in clock ticks since boot; 0: any process with
-  // that pid. Errors of add(): EINVAL, EEXIST, EDQUOT; of remove(): ENOENT.
+  // that pid. If the pid is that of another process that was added, with another start, both are
+  // reported; remove() removes the later one. Errors of add(): EINVAL, EEXIST, EDQUOT; of remove():
+  // ENOENT.
   Result<void> add(Listener& listener, int32_t pid, uint64_t start);
   Result<void> remove(Listener& listener, int32_t pid);
 
@@ -203,6 +205,7 @@ class Hub {
   Result<Change> change_filter(Listener& listener, Filter filter);
   void swap_filter(Node& node, Filter& other);
   void publish_lost(const PublishedEvent& published);
+  static bool was_replaced(const Node& node, int32_t pid, uint64_t start);
   static bool passes(const Node& node, const knell_event* event, const filter::Ancestry& ancestry);
   void deliver(Listener& listener, const SharedBytes& bytes, uint64_t stamp_ns, uint64_t lost = 0);
   size_t event_bytes() const { return store_.bytes() + (items_ - answers_) * sizeof(Queue::Item); }
@@ -222,6 +225,8 @@ class Hub {
   void move_added(Node& before, Node& node);
   void insert_added(Node& node, int32_t pid, uint64_t start);
   void unindex_added(Node& node, int32_t pid);
+  void erase_added(Node& node, int32_t pid);
+  void keep_one_added(Node& node, int32_t pid, uint64_t start);
   void remove_ended(Stream stream, uint32_t ns, int32_t pid, uint64_t start);
 
   EventEncoder& encoder_;

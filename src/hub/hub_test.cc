@@ -528,6 +528,99 @@ TEST(Hub, DeliversOnlyAddedProcessesUntilTheyEnd) {
   EXPECT_EQ(on.hub.remove(one, 5).error().code, ENOENT);
 }
 
+// The exit of process 5 that began at `start`; 0: an unknown time. Returns how many events the
+// listener has then.
+size_t exit_of_5(Fixture& on, Listener& listener, uint64_t start) {
+  knell_event event{};
+  event.type = KNELL_EVENT_EXIT;
+  event.pid = event.id.pid = 5;
+  event.id.kind = start != 0 ? KNELL_ID_START : KNELL_ID_NONE;
+  event.id.start = start;
+  on.publish(event, 0);
+  on.hub.process_ended(Stream::kProcesses, 5, start, {});
+  return listener.queue().size();
+}
+
+// The exit of the first process is not published yet when the second one is added.
+TEST(Hub, AnAddedPidMayBeReused) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  ASSERT_TRUE(on.hub.add(one, 5, 100));
+  EXPECT_EQ(on.hub.add(one, 5, 100).error().code, EEXIST);
+  ASSERT_TRUE(on.hub.add(one, 5, 200));
+  EXPECT_EQ(on.hub.add(one, 5, 0).error().code, EEXIST);
+  EXPECT_EQ(exit_of_5(on, one, 100), 1u);
+  EXPECT_TRUE(on.hub.is_added(5));
+  EXPECT_EQ(exit_of_5(on, one, 100), 1u) << "it has ended";
+  EXPECT_EQ(exit_of_5(on, one, 200), 2u);
+  EXPECT_FALSE(on.hub.is_added(5));
+}
+
+TEST(Hub, AnExitWithoutAStartIsThatOfTheEarlierProcess) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  ASSERT_TRUE(on.hub.add(one, 5, 100));
+  ASSERT_TRUE(on.hub.add(one, 5, 200));
+  EXPECT_EQ(exit_of_5(on, one, 0), 1u);
+  EXPECT_TRUE(on.hub.is_added(5));
+  EXPECT_EQ(exit_of_5(on, one, 0), 2u);
+  EXPECT_FALSE(on.hub.is_added(5));
+}
+
+TEST(Hub, OfAReusedPidTheLaterProcessIsRemoved) {
+  Fixture on({.added_per_user = 1});
+  Listener& one = on.listener(Scope{.every_user = false, .uid = 7}, 7);
+  ASSERT_TRUE(on.hub.subscribe(one, Subscription{.only_added = true}));
+  ASSERT_TRUE(on.hub.add(one, 5, 100));
+  ASSERT_TRUE(on.hub.add(one, 5, 200));
+  ASSERT_TRUE(on.hub.remove(one, 5));
+  EXPECT_EQ(on.hub.add(one, 6, 0).error().code, EDQUOT) << "the first one still counts";
+  on.hub.process_ended(Stream::kProcesses, 5, 200, {});
+  EXPECT_TRUE(on.hub.is_added(5));
+  on.hub.process_ended(Stream::kProcesses, 5, 100, {});
+  EXPECT_FALSE(on.hub.is_added(5));
+  ASSERT_TRUE(on.hub.add(one, 6, 0));
+  EXPECT_EQ(on.hub.remove(one, 5).error().code, ENOENT);
+}
+
+// Starts are not checked for a client in another pid namespace.
+TEST(Hub, APidThatIsAddedAgainAndAgainNeedsNoMoreMemory) {
+  Fixture on;
+  Listener& one = on.listener(Subscription{.only_added = true});
+  for (uint64_t start = 1; start <= 1000; ++start) ASSERT_TRUE(on.hub.add(one, 5, start));
+  EXPECT_EQ(one.node()->added.size(), 1u);
+  EXPECT_EQ(one.node()->replaced.size(), 1u);
+  on.hub.process_ended(Stream::kProcesses, 5, 1000, {});
+  EXPECT_TRUE(one.node()->replaced.empty());
+  on.hub.disconnect(&one);
+  EXPECT_TRUE(on.hub.remove_abandoned_added(1'000'000, [](int32_t) {}));
+  EXPECT_TRUE(on.hub.is_empty_for_testing());
+}
+
+TEST(Hub, ChangesOfAReusedPidAreRecorded) {
+  Fixture on;
+  on.hub.track_changes();
+  Listener& one = on.listener(Subscription{.only_added = true});
+  const auto changes = [&] {
+    std::vector<std::string> all;
+    on.hub.changed([&](Listener&, bool, std::span<const Node::AddedChange> added) {
+      for (const Node::AddedChange& change : added)
+        all.push_back((change.added ? "+" : "-") + std::to_string(change.start));
+    });
+    return all;
+  };
+  ASSERT_TRUE(on.hub.add(one, 5, 100));
+  ASSERT_TRUE(on.hub.add(one, 5, 200));
+  EXPECT_THAT(changes(), ElementsAre("+100", "+200"));
+  on.hub.process_ended(Stream::kProcesses, 5, 100, {});
+  EXPECT_THAT(changes(), ElementsAre("-0", "+200")) << "all are removed, the later one is added";
+  ASSERT_TRUE(on.hub.add(one, 5, 300));
+  ASSERT_TRUE(on.hub.remove(one, 5));
+  EXPECT_THAT(changes(), ElementsAre("+300", "-0", "+200"));
+  on.hub.process_ended(Stream::kProcesses, 5, 200, {});
+  EXPECT_THAT(changes(), ElementsAre("-0"));
+}
+
 TEST(Hub, AddedPidsAreThoseOfTheListenersNamespace) {
   Fixture on;
   Listener& one = on.listener(Scope{.every_user = true, .uid = 0, .ns = 100});

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,143 @@ TEST_F(DaemonListenerTest, AddedProcessesHaveTheirCookiesUntilTheyExit) {
   EXPECT_EQ(seen[0].event.cookie, 77u);
   EXPECT_EQ(seen[1].event.pid, last.pid());
   EXPECT_EQ(seen[1].event.cookie, 78u);
+}
+
+knell_event exit_of_one(int32_t pid, uint64_t start, int32_t status) {
+  knell_event e = exit_of(pid, status);
+  e.id.kind = KNELL_ID_START;
+  e.id.start = start;
+  return e;
+}
+
+// A process that was added and has ended, and another one with its pid that was added after it.
+// Their cookies are 1 and 2.
+class ReusedPid : public DaemonListenerTest {
+ protected:
+  void SetUp() override {
+    open_for_added();
+    first_start_ = start_of(first_.pid());
+    ASSERT_TRUE(listener_->add(first_.pid(), 0, 1));
+    second_ = first_.reuse_pid();
+    if (second_ == nullptr) GTEST_SKIP() << "no permission to choose a pid";
+    pid_ = second_->pid();
+    second_start_ = start_of(pid_);
+  }
+  knell_event first_exit() const { return exit_of_one(pid_, first_start_, SIGKILL); }
+  knell_event second_exit() const { return exit_of_one(pid_, second_start_, 0x700); }
+
+  void expect_both_exits() {
+    server_.send({first_exit(), second_exit()});
+    const auto seen = read(2);
+    ASSERT_EQ(seen.size(), 2u);
+    EXPECT_EQ(seen[0].event.cookie, 1u);
+    EXPECT_EQ(seen[0].event.wait_status, SIGKILL);
+    EXPECT_EQ(seen[1].event.cookie, 2u);
+    EXPECT_EQ(seen[1].event.wait_status, 0x700);
+  }
+
+  Child first_;
+  std::unique_ptr<Child> second_;
+  pid_t pid_ = 0;
+  uint64_t first_start_ = 0, second_start_ = 0;
+};
+
+// The exit of the first process is sent, but not read, before its pid is that of another one.
+TEST_F(ReusedPid, EachProcessHasItsCookie) {
+  ASSERT_TRUE(listener_->add(pid_, 0, 2));
+  expect_both_exits();
+  EXPECT_EQ(listener_->remove(pid_).error().code, ENOENT);
+}
+
+TEST_F(ReusedPid, EachProcessHasItsCookieIfAddedWithItsStart) {
+  ASSERT_TRUE(listener_->add(pid_, second_start_, 2));
+  EXPECT_EQ(listener_->add(pid_, 0, 3).error().code, EEXIST);
+  expect_both_exits();
+}
+
+TEST_F(ReusedPid, EachProcessHasItsCookieIfAddedWithOthers) {
+  Child other;
+  std::vector<knell_added> many{{other.pid(), 1, 0, 4}, {pid_, 1, 0, 2}, {pid_, 1, 0, 3}};
+  listener_->add_many(many);
+  EXPECT_EQ(many[0].error, 0);
+  EXPECT_EQ(many[1].error, 0);
+  EXPECT_EQ(many[2].error, -EEXIST);
+  server_.send({first_exit(), second_exit(), exit_of(other.pid())});
+  const auto seen = read(3);
+  ASSERT_EQ(seen.size(), 3u);
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(seen[i].event.cookie, (std::vector<uint64_t>{1, 2, 4})[i]);
+}
+
+TEST_F(ReusedPid, OfThreeProcessesEachHasItsCookie) {
+  ASSERT_TRUE(listener_->add(pid_, 0, 2));
+  const auto third = second_->reuse_pid();
+  ASSERT_TRUE(third);
+  ASSERT_TRUE(listener_->add(pid_, 0, 3));
+  server_.send({first_exit(), second_exit(), exit_of_one(pid_, start_of(pid_), 0)});
+  const auto seen = read(3);
+  ASSERT_EQ(seen.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(seen[i].event.cookie, i + 1);
+}
+
+TEST_F(ReusedPid, TheExitOfTheFirstIsRecovered) {
+  ASSERT_TRUE(listener_->add(pid_, 0, 2));
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.cookie, 1u);
+  EXPECT_EQ(seen[0].event.id.start, first_start_);
+  EXPECT_EQ(seen[0].event.has & KNELL_HAS_STATUS, 0u);
+  EXPECT_NE(seen[0].event.flags & KNELL_FLAG_RECOVERED, 0u);
+  server_.send({first_exit(), exit_of(pid_)});
+  const auto rest = read(1);
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].event.cookie, 2u) << "the exit of the first was returned";
+}
+
+TEST_F(ReusedPid, RemovesTheSecond) {
+  ASSERT_TRUE(listener_->add(pid_, 0, 2));
+  ASSERT_TRUE(listener_->remove(pid_));
+  server_.send({second_exit(), first_exit()});
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.cookie, 1u);
+  EXPECT_EQ(listener_->remove(pid_).error().code, ENOENT);
+}
+
+TEST_F(ReusedPid, TheFirstStaysIfTheSecondIsRefused) {
+  server_.answer_next(Message::kAdd, EDQUOT, "too many");
+  EXPECT_EQ(listener_->add(pid_, 0, 2).error().code, EDQUOT);
+  server_.send({second_exit(), first_exit()});
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].event.cookie, 1u);
+  EXPECT_EQ(seen[0].event.wait_status, SIGKILL);
+}
+
+TEST_F(ReusedPid, OnlyTheSecondIsAddedAgainToANewDaemon) {
+  ASSERT_TRUE(listener_->add(pid_, 0, 2));
+  server_.stop();
+  server_.start();
+  const auto seen = read(2);
+  ASSERT_EQ(seen.size(), 2u);
+  EXPECT_EQ(seen[0].event.type, static_cast<uint32_t>(KNELL_EVENT_LOST));
+  EXPECT_EQ(seen[1].event.cookie, 1u);
+  const auto adds = server_.adds(3);
+  ASSERT_EQ(adds.size(), 3u);
+  EXPECT_EQ(adds[2].start, second_start_);
+  server_.send({second_exit()});
+  const auto rest = read(1);
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].event.cookie, 2u);
+}
+
+// The starts tell the processes apart.
+TEST_F(ReusedPid, IsDetectedWithoutADaemon) {
+  server_.stop();
+  const knell_event* none[1];
+  EXPECT_EQ(*listener_->read(none, 1), 0u);
+  EXPECT_TRUE(listener_->add(pid_, 0, 2));
+  EXPECT_EQ(listener_->add(pid_, 0, 3).error().code, EEXIST);
 }
 
 TEST_F(DaemonListenerTest, RefusesProcessesThatCannotBeAdded) {

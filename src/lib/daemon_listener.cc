@@ -241,24 +241,34 @@ Result<void> DaemonListener::set_events(uint32_t mask) {
 
 Result<void> DaemonListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   KNELL_ASSIGN(UniqueFd pidfd, open_named_process(pid, start));
-  if (state_ != State::kConnected && filter_.added.find(pid) != nullptr)
+  if (start == 0) start = start_of_named(pid, pidfd.get());
+  const ListenerFilter::Added* const found = filter_.added.find(pid);
+  const bool was_added = found != nullptr;
+  const ListenerFilter::Added before = was_added ? *found : ListenerFilter::Added();
+  // Otherwise the pid was reused, and the exit of the earlier process was not received yet. Where a
+  // start is unknown, the daemon decides.
+  const auto is_same = [&] {
+    return was_added && !before.is_before(start) &&
+           (state_ != State::kConnected || (start != 0 && before.start == start));
+  };
+  const auto refuse = [pid] {
     return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
+  };
+  if (is_same()) return refuse();
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = start};
-  const ListenerFilter::Added* before = filter_.added.find(pid);
-  Rollback undo([this, pid, was = before != nullptr ? std::optional(*before) : std::nullopt] {
-    if (was)
-      *filter_.added.find(pid) = *was;
-    else
-      filter_.added.erase(pid);
-  });
+  Rollback undo([&] { filter_.remove(pid); });
   filter_.add(pid, start, cookie);
   auto added = request(wire::encode(wire::Message::kAdd, {&one, 1}, number), number);
   const bool dead = expect_if_dead(pid, std::move(pidfd));
   // The process existed when its pidfd was opened, so its exit must be reported, although the
   // daemon did not find it.
   if (!added && (added.error().code != ESRCH || !dead)) return added;
+  if (is_same()) return refuse();  // the daemon went away before it answered
   undo.keep();
+  if (was_added)
+    pending_exits_.expect(pid, before.start, UniqueFd(), PendingExits::When::kLost, grace_ns());
+  arm();
   return {};
 }
 
@@ -308,10 +318,11 @@ void DaemonListener::add_batch(std::span<knell_added> processes) {
       one.error = -pidfd.error().code;
       continue;
     }
+    const uint64_t start = one.start != 0 ? one.start : start_of_named(one.pid, pidfd->get());
     pidfds.push_back(*std::move(pidfd));
-    request_of.push_back({.pid = one.pid, .reserved = 0, .start = one.start});
+    request_of.push_back({.pid = one.pid, .reserved = 0, .start = start});
     sent.push_back(&one);
-    filter_.add(one.pid, one.start, one.cookie);
+    filter_.add(one.pid, start, one.cookie);
   }
   if (sent.empty()) return undo.keep();
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
@@ -333,7 +344,8 @@ void DaemonListener::add_batch(std::span<knell_added> processes) {
 // Adds a process of a refused request with a request of its own.
 Result<void> DaemonListener::add_after_refusal(const knell_added& one) {
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
-  const wire::AddedProcess alone{.pid = one.pid, .reserved = 0, .start = one.start};
+  const uint64_t start = filter_.added.find(one.pid)->start;
+  const wire::AddedProcess alone{.pid = one.pid, .reserved = 0, .start = start};
   auto added = request(wire::encode(wire::Message::kAdd, {&alone, 1}, number), number);
   // The refused request added it.
   if (!added && added.error().code == EEXIST) return {};
@@ -348,7 +360,7 @@ Result<void> DaemonListener::remove(pid_t pid) {
   const uint32_t number = connection_ ? connection_->next_seq() : 0;
   const wire::AddedProcess one{.pid = pid, .reserved = 0, .start = 0};
   auto removed = request(wire::encode(wire::Message::kRemove, {&one, 1}, number), number);
-  filter_.added.erase(pid);
+  filter_.remove(pid);
   pending_exits_.remove(pid, start);
   // The process has exited. Its exit event may still arrive, and is then dropped.
   if (!removed && removed.error().code == ENOENT) return {};
@@ -475,10 +487,8 @@ bool DaemonListener::wants(knell_event& event) {
   if (event.type == KNELL_EVENT_LOST)
     return ListenerFilter::limit_lost(event, event::types_of(filter_.subscription.mask));
   if (filter_.subscription.only_added) {
-    const ListenerFilter::Added* one = filter_.added.find(event.pid);
+    const ListenerFilter::Added* one = filter_.find(event);
     if (one == nullptr) return false;
-    if (one->start != 0 && event.id.kind == KNELL_ID_START && event.id.start != one->start)
-      return false;
     event.cookie = one->cookie;
   }
   return filter::passes(filter::Rule::kReleased, filter_.subscription.mask, event) &&
@@ -516,11 +526,8 @@ void DaemonListener::set_user(knell_event& event, process::UserNames::Name& name
 
 void DaemonListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
-  const ListenerFilter::Added* one = filter_.added.find(event.pid);
-  if (one == nullptr) return;
-  const uint64_t start = one->start;
-  if (filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0))
-    pending_exits_.remove(event.pid, start);
+  if (const auto gone = filter_.remove_exited(event.pid, ListenerFilter::start_of(event)))
+    pending_exits_.remove(event.pid, gone->start);
 }
 
 Result<DaemonListener::Got> DaemonListener::receive() {
@@ -572,16 +579,15 @@ bool DaemonListener::queue_exits(uint64_t until_ns) {
 }
 
 void DaemonListener::queue_exit(const PendingExits::Exit& pending) {
-  const ListenerFilter::Added* one = filter_.added.find(pending.pid);
-  if (one == nullptr) return;
+  if (filter_.find(pending.pid, pending.start) == nullptr) return;
   uint32_t flags = pending.when == PendingExits::When::kLost ? KNELL_FLAG_RECOVERED : 0;
   if (filter_.interest().details != KNELL_DETAILS_STATUS) flags |= KNELL_FLAG_DETAILS_LOST;
-  const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid, one->start,
-                                           pending.wait_status, flags);
+  const knell_event event = synthetic_exit(clock_, hello_.origin.boot_id, pending.pid,
+                                           pending.start, pending.wait_status, flags);
   if (predicates_here_.matches(event, filter::NoAncestry()))
     synthetic_.push_back(event);
   else
-    filter_.added.erase(pending.pid);
+    filter_.remove_exited(pending.pid, pending.start);
 }
 
 void DaemonListener::queue_lost(std::optional<uint64_t> count, uint64_t from_ns) {

@@ -73,6 +73,7 @@ Result<void> LiveListener::replace_source() {
   });
   KNELL_TRY(added);
   for (const int32_t pid : gone) filter_.added.erase(pid);
+  filter_.replaced.clear();  // their exits were lost
   unusable_ = false;
   return {};
 }
@@ -106,16 +107,46 @@ Result<void> LiveListener::set_events(uint32_t mask) {
 
 Result<void> LiveListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
-  if (filter_.added.find(pid) != nullptr)
-    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   const bool only_added = filter_.subscription.only_added;
+  KNELL_TRY(read_exit_before(pid, start));
+  const bool is_reused = filter_.added.find(pid) != nullptr;
   if (unusable_) KNELL_TRY(open_named_process(pid, start));
   if (only_added) filter_.add(pid, start, cookie);
   Rollback undo([&] {
-    if (only_added) filter_.added.erase(pid);
+    if (only_added) filter_.remove(pid);
   });
-  KNELL_TRY(with_source([&] { return feed_->add_pid(pid, start, filter_.interest()); }));
+  const auto added = with_source([&] { return feed_->add_pid(pid, start, filter_.interest()); });
+  if (!added && is_reused && added.error().code == EEXIST)
+    return say(EAGAIN, "the exit of an earlier process " + std::to_string(pid) +
+                           " must be read first: call knell_read()");
+  KNELL_TRY(added);
   undo.keep();
+  return {};
+}
+
+// A process with this pid may have been added before, and its exit may not have been read yet: then
+// reads the source, so that the exit gets its own cookie. The exit is returned by the next read().
+// The start is read in this case only: that takes several times as long as to add a process.
+// Errors: EEXIST it is the same process, or that is unknown.
+Result<void> LiveListener::read_exit_before(pid_t pid, uint64_t& start) {
+  const ListenerFilter::Added* before = filter_.added.find(pid);
+  if (before == nullptr) return {};
+  if (start == 0) start = start_of_named(pid);
+  if (start == 0 || before->start != start) {
+    const auto read = with_source([&]() -> Result<void> {
+      KNELL_TRY(feed_->read_now());
+      feed_->rearm(true);
+      return {};
+    });
+    KNELL_TRY(read);
+    before = filter_.added.find(pid);
+    if (before == nullptr) return {};
+  }
+  if (!before->is_before(start))
+    return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
+  // Its exit was lost, or the source needs more time to report it. The exit of one before it was
+  // lost: exits of processes with the same pid are read in their order.
+  filter_.replaced.erase(pid);
   return {};
 }
 
@@ -123,7 +154,7 @@ Result<void> LiveListener::remove(pid_t pid) {
   if (filter_.added.find(pid) == nullptr)
     return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
   auto removed = with_source([&] { return feed_->remove_pid(pid); });
-  filter_.added.erase(pid);
+  filter_.remove(pid);
   return removed;
 }
 
@@ -142,7 +173,9 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
 
 void LiveListener::on_process_ended(int32_t pid, uint64_t start,
                                     std::span<const event::NamespacePids>) {
-  if (filter_.remove_exited(pid, start)) std::ignore = feed_->remove_pid(pid);
+  if (!filter_.remove_exited(pid, start) || filter_.added.find(pid) != nullptr) return;
+  filter_.replaced.erase(pid);  // see read_exit_before()
+  std::ignore = feed_->remove_pid(pid);
 }
 
 Result<size_t> LiveListener::read(const knell_event** ret_events, size_t count) {

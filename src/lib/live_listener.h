@@ -42,6 +42,7 @@ class LiveListener final : public knell_listener, private source::Sink {
   Result<void> replace_source();
   // Passes the interest of the changed subscription and predicates to the feed.
   Result<void> apply();
+  Result<void> read_exit_before(pid_t pid, uint64_t& start);
   size_t return_events(const knell_event** ret_events, size_t count);
 
   // Sink

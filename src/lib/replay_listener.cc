@@ -64,14 +64,16 @@ Result<void> ReplayListener::match(std::span<const filter::Predicate> more) {
 
 Result<void> ReplayListener::add(pid_t pid, uint64_t start, uint64_t cookie) {
   if (pid <= 0) return say(EINVAL, "a process id must be above 0, not " + std::to_string(pid));
-  if (filter_.added.find(pid) != nullptr)
+  // A recording may have several processes with one pid.
+  const ListenerFilter::Added* const before = filter_.added.find(pid);
+  if (before != nullptr && !before->is_before(start))
     return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   filter_.add(pid, start, cookie);
   return {};
 }
 
 Result<void> ReplayListener::remove(pid_t pid) {
-  if (filter_.added.erase(pid)) return {};
+  if (filter_.remove(pid)) return {};
   return say(ENOENT, "process " + std::to_string(pid) + " was not added to this listener");
 }
 
@@ -83,7 +85,7 @@ Result<void> ReplayListener::set_events(uint32_t mask) {
 void ReplayListener::remove_if_exited(const knell_event& event) {
   if (event.type != KNELL_EVENT_EXIT || event.tid != event.pid) return;
   descent_.on_exit(event.pid);
-  filter_.remove_exited(event.pid, event.id.kind == KNELL_ID_START ? event.id.start : 0);
+  filter_.remove_exited(event.pid, ListenerFilter::start_of(event));
 }
 
 // The time `recorded_ns` of the recording after `from_ns`.

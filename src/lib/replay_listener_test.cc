@@ -238,6 +238,19 @@ TEST(ReplayListener, IgnoresAnEarlierProcessWithThePidOfAnAddedOne) {
   EXPECT_EQ(knell_remove(reading.get(), 77), -ENOENT);
 }
 
+TEST(ReplayListener, ProcessesWithOnePidCanBeAddedByTheirStarts) {
+  const Recording recording(
+      {{.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 1, .status_or_child = 256, .start = 100},
+       {.type = kExit, .pid = 77, .ppid = 1, .mono_ns = 2, .status_or_child = 512, .start = 200}});
+  Reading reading(recording.path(), 0, 0, 1);
+  ASSERT_EQ(knell_add(reading.get(), 77, 200, 9), 0);
+  ASSERT_EQ(knell_add(reading.get(), 77, 100, 8), 0);
+  EXPECT_EQ(knell_add(reading.get(), 77, 100, 8), -EEXIST);
+  ASSERT_EQ(reading.read(), 2);
+  EXPECT_EQ(reading[0].cookie, 8U);
+  EXPECT_EQ(reading[1].cookie, 9U);
+}
+
 TEST(ReplayListener, UnderUsesForksAndParentsInEvents) {
   const Recording recording({
       {.type = KNELL_EVENT_FORK, .pid = 10, .ppid = 1, .mono_ns = 1, .status_or_child = 20},

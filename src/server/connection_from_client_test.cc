@@ -576,6 +576,27 @@ TEST(NativeClient, AddsManyProcessesInPieces) {
   EXPECT_EQ(on.client.ack().request, 3u);
 }
 
+TEST(NativeClient, AProcessStaysAddedIfALaterOneWithItsPidIsGone) {
+  Fixture on;
+  on.greet();
+  filter::Subscription asked = all_execs();
+  asked.only_added = true;
+  on.ask(wire::encode(asked, 1));
+  EXPECT_EQ(on.client.ack().error, 0);
+  const auto add = [&](uint64_t start) {
+    const wire::AddedProcess one{.pid = 5, .reserved = 0, .start = start};
+    on.ask(wire::encode(wire::Message::kAdd, {&one, 1}, 2));
+    return on.client.ack().error;
+  };
+  EXPECT_EQ(add(1), 0);
+  on.daemon.missing_pid = 5;
+  EXPECT_EQ(add(2), ESRCH);
+  on.hub.process_ended(filter::Stream::kProcesses, 5, 2, {});
+  EXPECT_TRUE(on.hub.is_added(5)) << "its exit was not published";
+  on.hub.process_ended(filter::Stream::kProcesses, 5, 1, {});
+  EXPECT_FALSE(on.hub.is_added(5));
+}
+
 TEST(NativeClient, AddsAndRemovesProcesses) {
   Fixture on;
   on.greet();

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <span>
+#include <utility>
 
 namespace knell::server {
 namespace {
@@ -74,13 +75,20 @@ Result<void> SavedClients::apply(const handover::State& state, uint32_t kind,
     case kSavedAdded: {
       AddedRecord record{};
       if (!take(payload, record)) return malformed();
-      auto& added = clients_[record.id].added;
-      if (record.anew != 0) added.clear();
+      SavedClient& client = clients_[record.id];
+      if (record.anew != 0) {
+        client.added.clear();
+        client.replaced.clear();
+      }
       for (AddedEntry entry{}; take(payload, entry);) {
-        if (entry.added == 0)
-          added.erase(entry.pid);
-        else
-          added[entry.pid] = entry.start;
+        if (entry.added == 0) {
+          client.added.erase(entry.pid);
+          client.replaced.erase(entry.pid);
+          continue;
+        }
+        const auto [known, made] = client.added.try_emplace(entry.pid, entry.start);
+        if (!made && known->second != entry.start)
+          client.replaced[entry.pid] = std::exchange(known->second, entry.start);
       }
       return {};
     }

@@ -71,7 +71,7 @@ struct AddedRecord {
 struct AddedEntry {
   uint64_t start;
   int32_t pid;
-  uint32_t added;  // 0: removed
+  uint32_t added;  // 0: all processes with this pid were removed
 };
 
 // A client as the records describe it.
@@ -82,7 +82,8 @@ struct SavedClient {
   std::map<int32_t, filter::Root> roots;  // by the client's pids
   std::deque<ItemRecord> items;
   hub::Queue::Counts counts;
-  std::map<int32_t, uint64_t> added;  // pid to start
+  // As in hub::Node: pid to start.
+  std::map<int32_t, uint64_t> added, replaced;
 };
 
 // The clients of the earlier daemon, and the request that it had received but not served.

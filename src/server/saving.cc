@@ -138,7 +138,10 @@ void ConnectionFromClient::save_added(bool whole, std::span<const hub::Node::Add
                           .pid = change.pid,
                           .added = static_cast<uint32_t>(change.added)});
   } else if (listener_->node() != nullptr) {
-    listener_->node()->added.for_each([&](int32_t pid, uint64_t start) {
+    const hub::Node& node = *listener_->node();
+    for (const auto& [pid, start] : node.replaced)
+      put(out, AddedEntry{.start = start, .pid = pid, .added = 1});
+    node.added.for_each([&](int32_t pid, uint64_t start) {
       put(out, AddedEntry{.start = start, .pid = pid, .added = 1});
     });
   }
@@ -178,6 +181,8 @@ Result<std::unique_ptr<ConnectionFromClient>> ConnectionFromClient::restore(
   } else if (record.subscribed == ClientRecord::kDatagrams) {
     KNELL_TRY(hub.subscribe(*made->listener_, made->datagrams(record.mask)));
   }
+  // The later processes with these pids, which are added after them, move them to Node::replaced.
+  for (const auto& [pid, start] : saved.replaced) KNELL_TRY(hub.add(*made->listener_, pid, start));
   for (const auto& [pid, start] : saved.added) {
     KNELL_TRY(hub.add(*made->listener_, pid, start));
     if (made->peer_.scope().ns == 0)

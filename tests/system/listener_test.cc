@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "lib/child_for_test.h"
 #include "support/needs.h"
 #include "support/stage.h"
 
@@ -137,6 +138,29 @@ TEST(Listener, ReceivesAddedProcessesOnly) {
   EXPECT_TRUE(recorder.of(pids[1]).empty());
   // The process was removed automatically when it died.
   EXPECT_EQ(listener.remove(pids[0]), std::errc::no_such_file_or_directory);
+}
+
+// The exit of the first process was not read when another one with its pid is added.
+TEST(Listener, AReusedPidHasTheCookieOfEachProcess) {
+  KNELL_NEEDS(lacks_connector());
+  for (const uint32_t details : {KNELL_DETAILS_STATUS, KNELL_DETAILS_FULL}) {
+    Recorder recorder({.events = KNELL_EVENT_EXIT, .details = details, .only_added = true});
+    lib::Child first;
+    const pid_t pid = first.pid();
+    ASSERT_FALSE(recorder.listener().add(pid, 0, 1));
+    const auto second = first.reuse_pid();
+    if (second == nullptr) GTEST_SKIP() << "no permission to choose a pid";
+    ASSERT_FALSE(recorder.listener().add(pid, 0, 2));
+    EXPECT_EQ(recorder.listener().add(pid, 0, 3), std::errc::file_exists);
+    second->die();
+    ASSERT_TRUE(recorder.read_until([&] { return recorder.of(pid).size() == 2; }));
+    for (size_t i = 0; i < 2; ++i) {
+      const Seen exit = recorder.of(pid)[i];
+      EXPECT_EQ(exit.raw.cookie, i + 1) << exit.text();
+      EXPECT_EQ(exit.status(), std::optional<int>(0x700)) << exit.text();
+      EXPECT_EQ(exit.raw.flags & KNELL_FLAG_RECOVERED, 0u) << exit.text();
+    }
+  }
 }
 
 TEST(Listener, ReceivesNothingOfARemovedProcess) {

@@ -90,6 +90,8 @@ class Waiting {
   };
 
   Outcome<bool> read_events();
+  Outcome<void> read_all_events();
+  Outcome<void> find_ended();
   bool read_causes();
   void take(const knell_event& event);
   void print(const knell_event& event);
@@ -150,7 +152,7 @@ void Waiting::take(const knell_event& event) {
   const auto found = processes_.find(event.pid);
   if (found == processes_.end()) return;
   Awaited& awaited = found->second;
-  if (awaited.cause && event.via == KNELL_VIA_PIDFD) {
+  if (causes_ && awaited.cause && event.via == KNELL_VIA_PIDFD) {
     if (awaited.held) return;
     awaited.held.emplace(event);
     awaited.until = Clock::now() + kCauseWait;
@@ -203,6 +205,35 @@ Outcome<bool> Waiting::read_events() {
   return !events.empty();
 }
 
+Outcome<void> Waiting::read_all_events() {
+  bool more = true;
+  while (more && !done()) {
+    KNELL_ASSIGN(more, read_events());
+  }
+  return {};
+}
+
+// Finds the processes that have ended, but are not reported yet: for a second the listener waits
+// for the parent to reap a process whose status is unknown until then.
+Outcome<void> Waiting::find_ended() {
+  causes_ = Listener();  // its descriptors are needed here
+  std::vector<knell_event> exits;
+  for (const auto& [pid, awaited] : processes_) {
+    if (awaited.held) continue;
+    const timespec no_time{};
+    knell_event exit{};
+    exit.size = sizeof exit;
+    const int error = knell_wait(pid, &no_time, &exit);
+    if (error == -ETIMEDOUT || error == -ESRCH) continue;
+    if (error < 0) return fail(kKnellFailed, knell_explain());
+    const bool other = exit.id.kind == KNELL_ID_START && exit.id.start != awaited.start;
+    if (awaited.start == 0 || !other) exits.push_back(exit);
+  }
+  for (const knell_event& exit : exits)
+    if (!done()) print(exit);
+  return read_all_events();  // ESRCH: the process was reaped just now
+}
+
 // If reading the causes fails, continues to wait without them.
 bool Waiting::read_causes() {
   if (!causes_) return false;
@@ -243,12 +274,10 @@ Outcome<int> Waiting::run() {
     wait();
     while (read_causes() && !done()) {
     }
-    bool more = true;
-    while (more && !done()) {
-      KNELL_ASSIGN(more, read_events());
-    }
+    KNELL_TRY(read_all_events());
     const bool last = timeout_passed();
     print_held(last ? Held::kAll : Held::kOverdue);
+    if (last && !done()) KNELL_TRY(find_ended());
     KNELL_TRY(write());
     if (!done() && last) return timed_out();
   }

@@ -640,7 +640,12 @@ Result<void> Daemon::open_durable() {
            .owner_of = [this](uint32_t uid) { return hub_.owner_of(uid); },
            .may_claim = [this](const hub::Users::Account& used, hub::Users::Claim less,
                                hub::Users::Claim more) { return hub_.may_claim(used, less, more); },
-           .most_per_user = config_.limits.durable_per_user},
+           .most_per_user = config_.limits.durable_per_user,
+           .interests_changed =
+               [this](DurableListeners::Options::Missed missed) {
+                 shrink_ns_ = 1;  // now
+                 if (missed == DurableListeners::Options::Missed::kYes) note_restart(0);
+               }},
           journal::read_durable_names(journal.path)));
   KNELL_ASSIGN(history_,
                HistoryPages::create(journal.path, [this](server::ConnectionFromClient& one) {

@@ -24,6 +24,13 @@ namespace {
 using journal::Fault;
 using How = std::tuple<Fault, bool>;  // bool: permanently
 
+knell_event exec_event(int pid) {
+  knell_event event = journal::exit_event(pid);
+  event.type = KNELL_EVENT_EXEC;
+  event.has &= ~uint64_t{KNELL_HAS_STATUS};
+  return event;
+}
+
 class DurableFaultTest : public ::testing::TestWithParam<How> {
  protected:
   static constexpr uint64_t kRetryNs = 2'000'000'000;  // longer than the pause of the recorder
@@ -127,6 +134,48 @@ TEST_P(DurableFaultTest, WhatIsNotAcknowledgedIsDeliveredWhateverFails) {
   }
 }
 
+// If the change of a filter fails, it may have been committed nevertheless. Whatever the row has in
+// the end, all events that pass it since then must be stored.
+TEST_P(DurableFaultTest, AFilterWhoseChangeFailsIsTheOldOrTheNewOne) {
+  const auto [fault, for_good] = GetParam();
+  int committed = 0;  // although the answer was an error
+  for (int n = 1;; ++n) {
+    SCOPED_TRACE("call " + std::to_string(n));
+    const journal::TemporaryFolder folder("/dev/shm");
+    DurableStage stage(
+        {.path = folder.file("journal.db"), .sync = journal::Sync::kAlways, .clock = &clock_});
+    DurableClient* client = attach(stage);
+    ASSERT_NE(client, nullptr);
+    faults_.arm(fault, n, for_good);
+    const wire::Ack ack = stage.attach(*client, name(), KNELL_EVENT_EXEC);
+    EXPECT_TRUE(ack.error == 0 || ack.error == EIO) << ack.text;
+    stage.happen(exec_event(1));
+    stage.exits(2, 2);
+    stage.durable_->recorder().flush();
+    stage.turn();
+    const bool fired = faults_.disarm();
+    wait_for_retry();
+    const uint32_t mask = stage.row("n").mask;
+    stage.turn();
+    stage.happen(exec_event(3));
+    stage.exits(4, 4);
+    EXPECT_TRUE(ack.error != 0 || mask == KNELL_EVENT_EXEC);
+    if (ack.error != 0 && mask == KNELL_EVENT_EXEC) ++committed;
+    stage.disconnect(*client);
+    client = &stage.connect();
+    ASSERT_EQ(stage.attach(*client, name(), mask).error, 0);
+    const int32_t first = mask == KNELL_EVENT_EXEC ? 1 : 2;
+    stage.until([&] { return !client->seen.empty() && client->seen.back().pid == first + 2; });
+    EXPECT_THAT(DurableStage::pids(*client), ::testing::ElementsAre(first, first + 2));
+    if (HasFailure()) return;
+    if (fired) continue;
+    EXPECT_GT(n, 5) << "too few calls were traced";
+    const bool some = fault == Fault::kIo && for_good;
+    EXPECT_TRUE(!some || committed > 0) << "no commit had an unknown outcome";
+    return;
+  }
+}
+
 TEST(DurableReadTest, AJournalThatCannotBeReadIsTriedAgainAfterPauses) {
   journal::Faults faults;
   const journal::TemporaryFolder folder("/dev/shm");
@@ -143,6 +192,22 @@ TEST(DurableReadTest, AJournalThatCannotBeReadIsTriedAgainAfterPauses) {
   EXPECT_TRUE(client.seen.empty());
   EXPECT_TRUE(faults.disarm());
   stage.until([&] { return client.seen.size() == 5; });
+}
+
+TEST(DurableReadTest, NamesThatCouldNotBeReadAtTheStartAreKnownWhenTheJournalIsOpen) {
+  journal::Faults faults;
+  const journal::TemporaryFolder folder("/dev/shm");
+  DurableStage stage({.path = folder.file("journal.db")});
+  (void)stage.attached("n");
+  stage.stop();
+  EXPECT_EQ(stage.missed, 0);
+  faults.arm(Fault::kIo, 1, /*for_good=*/false);
+  stage.start();
+  EXPECT_TRUE(faults.disarm());
+  ASSERT_TRUE(stage.durable_->empty());
+  stage.until([&] { return !stage.durable_->empty(); });
+  EXPECT_EQ(stage.missed, 1) << "knelld must request its events, and report a loss";
+  EXPECT_EQ(stage.durable_->interests().size(), 1U);
 }
 
 std::string name_of(const ::testing::TestParamInfo<How>& info) {

@@ -79,6 +79,7 @@ class DurableStage {
   struct Options {
     std::string path;  // of the journal
     uint64_t most_bytes = 64 << 20;
+    journal::Sync sync = journal::Sync::kProcess;
     Clock* clock = &system_clock();
   };
   explicit DurableStage(Options options) : options_(std::move(options)) { start(); }
@@ -88,6 +89,7 @@ class DurableStage {
 
   // The account of new names, instead of the uid of this process.
   std::optional<uint32_t> account;
+  int missed = 0;  // how often interests_changed() was called with Missed::kYes
 
   // Starts as knelld does. `clock`: used by the listeners, not by the recorder.
   void start() { start(*options_.clock); }
@@ -100,6 +102,7 @@ class DurableStage {
                journal::RecorderOptions options;
                options.store.path = path;
                options.store.most_bytes = options_.most_bytes;
+               options.store.sync = options_.sync;
                options.latency_ns = 0;
                return std::make_unique<journal::Recorder>(
                    options, [](const std::string&) {}, *options_.clock, std::move(on_progress));
@@ -108,7 +111,11 @@ class DurableStage {
          .owner_of = [this](uint32_t uid) { return account.value_or(uid); },
          .may_claim = [this](const hub::Users::Account& used, hub::Users::Claim less,
                              hub::Users::Claim more) { return hub_.may_claim(used, less, more); },
-         .most_per_user = 2},
+         .most_per_user = 2,
+         .interests_changed =
+             [this](DurableListeners::Options::Missed one) {
+               missed += one == DurableListeners::Options::Missed::kYes ? 1 : 0;
+             }},
         journal::read_durable_names(path), clock);
     ASSERT_TRUE(made) << made.error().message();
     durable_ = *std::move(made);

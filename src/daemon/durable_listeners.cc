@@ -12,7 +12,8 @@
 // While attach() waits for its answer, it is unknown whether the row has the old or the new mask
 // and predicates. So the events that pass any of them are stored. The writer counts those that pass
 // the row, and delivery applies the filter of the row: the other events of that time are not
-// delivered.
+// delivered. If the answer is an error, the request may have been committed nevertheless, so the
+// same holds until the journal was opened again: then names_ becomes what the file has.
 //
 // At most one page of a connection is being read. The next one is requested only while few bytes
 // wait to be sent and fewer than most_unacked events are in flight. So the memory of a connection
@@ -86,8 +87,7 @@ void DurableListeners::start() {
   const auto notify = [event = event_.get()] { signal_event(event); };
   recorder_ = options_.start(notify);
   pages_ = std::make_unique<DurablePages>(options_.path, notify);
-  progress_ = recorder_->take_progress();
-  if (!progress_.id.empty()) on_replaced();
+  progress_.names = std::make_shared<const std::vector<journal::DurableName>>();
 }
 
 void DurableListeners::request_stop(std::function<void()> at_end) {
@@ -125,10 +125,11 @@ Result<DurableListeners::Name> DurableListeners::live_name(
   return name;
 }
 
-// The names are those of the rows from here on. The processes that a connection excludes stay
-// excluded.
+// The names are those of the rows from here on, and nothing is in doubt. The processes that a
+// connection excludes stay excluded.
 void DurableListeners::adopt_all(const std::vector<journal::DurableName>& rows) {
   const std::map<Key, Name> before = std::exchange(names_, {});
+  in_doubt_.clear();
   for (const journal::DurableName& row : rows) {
     auto name = live_name(row, {});
     if (!name) continue;
@@ -137,6 +138,19 @@ void DurableListeners::adopt_all(const std::vector<journal::DurableName>& rows) 
       name->excluded_roots = known->second.excluded_roots;
     names_.emplace(key, *std::move(name));
   }
+}
+
+void DurableListeners::adopt_opened() {
+  using Missed = Options::Missed;
+  const std::vector<filter::Interest> before = interests();
+  const auto is_new = [this](const journal::DurableName& row) {
+    return !names_.contains({row.owner, row.name});
+  };
+  const bool missed = !opened_before_ && std::ranges::any_of(*progress_.names, is_new);
+  opened_before_ = true;
+  adopt_all(*progress_.names);
+  if (options_.interests_changed && interests() != before)
+    options_.interests_changed(missed ? Missed::kYes : Missed::kNo);
 }
 
 // Each event is tested with the filters of all names, also of those without a connection. So the
@@ -148,8 +162,7 @@ Result<void> DurableListeners::may_claim(const Key& key, const Name& wanted) con
     used.values += name.claim.values;
     used.steps += name.claim.steps;
   };
-  for (const auto& [other, name] : names_) add(name);
-  for (const auto& [token, name] : attaching_) add(name);
+  for_each_name(add);
   hub::Users::Claim less;
   if (const auto stored = names_.find(key);
       stored != names_.end() && stored->second.account == wanted.account)
@@ -185,22 +198,20 @@ DurableListeners::Wanted DurableListeners::wants(const knell_event& event,
     wanted.any = true;
     wanted.details = std::min(wanted.details, name.details);
   };
-  for (const auto& [key, name] : names_) add(name);
-  for (const auto& [token, name] : attaching_) add(name);
+  for_each_name(add);
   return wanted;
 }
 
 std::vector<filter::Interest> DurableListeners::interests() const {
   std::vector<filter::Interest> all;
-  all.reserve(names_.size() + attaching_.size());
-  for (const auto& [key, name] : names_) all.push_back(name.interest);
-  for (const auto& [token, name] : attaching_) all.push_back(name.interest);
+  for_each_name([&](const Name& name) { all.push_back(name.interest); });
   return all;
 }
 
 bool DurableListeners::has_user_scopes() const {
-  const auto has_scope = [](const auto& one) { return !one.second.every_user; };
-  return std::ranges::any_of(names_, has_scope) || std::ranges::any_of(attaching_, has_scope);
+  bool any = false;
+  for_each_name([&](const Name& name) { any = any || !name.every_user; });
+  return any;
 }
 
 // ---------------------------------------------------------------------------------------- requests
@@ -264,6 +275,10 @@ Result<DurableListeners::Done> DurableListeners::attach(Client& client,
       wanted.account == 0 ? journal::kMostDurableNames : options_.most_per_user;
   KNELL_ASSIGN(Name name, live_name(wanted, filter.predicates.values()));
   KNELL_TRY(may_claim(key, name));
+
+  // The writer may give its bit to another name before the answer, so no further event may get it.
+  if (const auto stored = names_.find(key); !attach.excludes && stored != names_.end())
+    stored->second.excluded_roots.clear();
 
   Attached& one = attached_[&client];
   one.client = &client;
@@ -357,10 +372,12 @@ void DurableListeners::on_ready() {
   (void)!::read(event_.get(), &count, sizeof count);
   journal::Recorder::Progress now = recorder_->take_progress();
   std::vector<journal::Recorder::Answer> answers = std::exchange(now.answers, {});
-  const bool replaced = now.id != progress_.id;
+  const bool replaced = now.id != progress_.id, opened = now.opened != progress_.opened;
   progress_ = std::move(now);
   if (replaced) on_replaced();
   for (journal::Recorder::Answer& answer : answers) on_answer(answer);
+  // After the answers: those of before the failure are of earlier rows.
+  if (opened) adopt_opened();
   if (auto page = pages_->take()) on_page(*page);
   for (auto& [client, one] : attached_) read_on(one);
   if (const uint64_t at = clock_.monotonic_ns(); at >= check_ns_) {
@@ -384,6 +401,10 @@ void DurableListeners::on_answer(journal::Recorder::Answer& answer) {
       row = say(EIO, "the journal of knelld was damaged and lost this durable listener; try again");
   }
   auto attaching = attaching_.extract(answer.token);
+  if (answer.in_doubt && !attaching.empty() && answer.opened == progress_.opened) {
+    attaching.mapped().excluded_roots.clear();
+    in_doubt_.push_back(std::move(attaching.mapped()));
+  }
   if (waiting.what == Asked::kForget && row && !outdated) names_.erase(waiting.key);
   if (waiting.what == Asked::kAttach && row) {
     attaching.mapped().exclusion = row->exclusion;
@@ -421,7 +442,6 @@ Result<void> DurableListeners::on_attached(Attached& one, const Result<journal::
 // The journal was opened, or it was damaged and moved aside. The new journal has the same names and
 // begins with a lost event, so the listeners continue with that event.
 void DurableListeners::on_replaced() {
-  adopt_all(*progress_.names);
   for (auto& [client, one] : attached_) {
     if (!one.confirmed) continue;
     ++one.turn;

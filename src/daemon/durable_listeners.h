@@ -47,6 +47,10 @@ class DurableListeners {
                                hub::Users::Claim more)>
         may_claim;
     size_t most_per_user = 0;
+    // Called by on_ready() when interests() has changed because of the names in the journal.
+    // kMissed: create() did not get all of them, so their events until now were not stored.
+    enum class Missed { kNo, kYes };
+    std::function<void(Missed)> interests_changed = {};
   };
 
   // `names`: the names in the journal. wants() covers their events from here on; start() begins to
@@ -141,12 +145,20 @@ class DurableListeners {
   static Result<Name> live_name(const journal::DurableName& row,
                                 const std::vector<filter::Predicate>& with_under);
   void adopt_all(const std::vector<journal::DurableName>& rows);
+  void adopt_opened();
   // The row of the name after the last commit; nullptr: there is none.
   const journal::DurableName* stored_row(const Key& key) const;
   Result<void> may_claim(const Key& key, const Name& wanted) const;
   Attached* find(const Client& client);
   uint64_t wait_for(Asked what, Client* client, Key key);
   Result<void> check_waiting() const;
+  // Calls f(name) for each filter that the events must be tested with.
+  template <class F>
+  void for_each_name(F f) const {
+    for (const auto& [key, name] : names_) f(name);
+    for (const auto& [token, name] : attaching_) f(name);
+    for (const Name& name : in_doubt_) f(name);
+  }
   void on_answer(journal::Recorder::Answer& answer);
   Result<void> on_attached(Attached& one, const Result<journal::DurableName>& row);
   void on_page(Page& page);
@@ -163,9 +175,12 @@ class DurableListeners {
   std::unique_ptr<DurablePages> pages_;
   journal::Recorder::Progress progress_;
   // The names in the journal, as far as it has answered. While a request to attach waits, the
-  // events that pass its filter are wanted, too; events are not marked for it.
+  // events that pass its filter are wanted, too; events are not marked for it. If it failed with an
+  // unknown outcome, the same until the journal is opened again.
   std::map<Key, Name> names_;
   std::map<uint64_t, Name> attaching_;  // by token of the request
+  std::vector<Name> in_doubt_;
+  bool opened_before_ = false;  // adopt_opened() was called
   std::map<const Client*, Attached> attached_;
   std::map<uint64_t, Waiting> waiting_;  // by token
   uint64_t last_token_ = 0;

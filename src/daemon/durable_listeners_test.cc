@@ -284,6 +284,25 @@ TEST_F(DurableListenersTest, ARequestThatWaitsMarksNoEvent) {
   EXPECT_THAT(pids(client), ElementsAre(1));
 }
 
+// The writer may give it to the other one at once, before its answer to the first one is known
+// here.
+TEST_F(DurableListenersTest, AnExclusionThatOneNameGivesUpHidesNoEventFromTheNextOne) {
+  const auto self = static_cast<int64_t>(::getpid());
+  const std::vector<Predicate> excludes{{.key = Key::kUnder, .excluded = true, .value = self}};
+  Client& first = connect();
+  EXPECT_EQ(attach(first, {.name = "first", .cursor = {}}, KNELL_EVENT_EXIT, excludes).error, 0);
+  Client& second = attached("second");
+  send_attach(first, {.name = "first", .cursor = {}}, KNELL_EVENT_EXIT);
+  send_attach(second, {.name = "second", .cursor = {}}, KNELL_EVENT_EXIT, excludes);
+  durable_->recorder().flush();
+  class Under final : public filter::Ancestry {
+    bool is_under(const filter::Root&, const knell_event&) const override { return true; }
+  };
+  happen(journal::exit_event(1, 0x100), Under());
+  until([&] { return second.seen.size() == 1; });
+  EXPECT_THAT(pids(second), ElementsAre(1));
+}
+
 TEST_F(DurableListenersTest, WhatTheRetentionDeletedIsCounted) {
   stop();
   options_.most_bytes = 96 << 10;

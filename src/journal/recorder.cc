@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <chrono>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 namespace knell::journal {
@@ -115,7 +116,7 @@ void Recorder::run() {
     const std::lock_guard lock(mutex_);
     writing_since_ns_ = clock_.monotonic_ns();
   }
-  if (const auto opened = open(); !opened) on_failure(opened.error());
+  if (const auto opened = open(); !opened) std::ignore = on_failure(opened.error());
   if (on_progress_) on_progress_();
   for (bool stop = false; !stop;) {
     Round round;
@@ -167,8 +168,8 @@ void Recorder::write(const std::vector<DurableRequest>& requests) {
   if (!retries_ && batch_.empty() && requests.empty()) return;
   const auto written = try_write(requests);
   if (!written) {
-    on_failure(written.error());
-    answer_all(requests, written.error());
+    const Outcome outcome = on_failure(written.error());
+    answer_all(requests, written.error(), outcome);
   }
   if (on_progress_) on_progress_();
 }
@@ -179,21 +180,27 @@ Result<void> Recorder::apply_all(const std::vector<DurableRequest>& requests) {
     auto row = apply(request, *store_, now);
     if (!row && !is_refusal(row.error())) return std::unexpected(row.error());
     if (request.token != 0)
-      answers_.push_back({.token = request.token, .row = std::move(row), .journal = store_->id()});
+      answers_.push_back({.token = request.token,
+                          .row = std::move(row),
+                          .journal = store_->id(),
+                          .opened = opened_});
   }
   return {};
 }
 
 // The transaction failed, and all its requests failed with it. Notes without a waiting client are
 // kept for later.
-void Recorder::answer_all(const std::vector<DurableRequest>& requests, const Error& error) {
+void Recorder::answer_all(const std::vector<DurableRequest>& requests, const Error& error,
+                          Outcome outcome) {
   const std::lock_guard lock(mutex_);
   const std::string why = error.code == EAGAIN ? status_.problem : error.message();
   for (const DurableRequest& request : requests) {
     if (request.token != 0)
       progress_.answers.push_back(
           {.token = request.token,
-           .row = say(EIO, "the journal of knelld cannot be written: " + why)});
+           .row = say(EIO, "the journal of knelld cannot be written: " + why),
+           .in_doubt = outcome == Outcome::kUnknown,
+           .opened = opened_});
     else if (!merge_note(request, requests_))
       requests_.push_back(request);
   }
@@ -204,6 +211,8 @@ Result<void> Recorder::open() {
   if (now < next_try_ns_) return make_error(EAGAIN, "open the journal");
   if (store_) return {};
   next_try_ns_ = now + kRetryNs;
+  // If the file is damaged, the durable listeners in it may not be readable.
+  if (replacement_.names.empty()) replacement_.names = *progress_.names;
   auto opened = Store::open(options_.store, clock_, replacement_);
   if (!replacement_.moved_to.empty()) {
     say_(replacement_.why + "; moved to " + replacement_.moved_to + ", a new journal was created");
@@ -212,6 +221,7 @@ Result<void> Recorder::open() {
     ++status_.written;  // the lost event at its begin
   }
   KNELL_ASSIGN(store_, std::move(opened));
+  ++opened_;
   if (age_clock_) store_->set_age_clock(*age_clock_);
   resolve_doubt();
   if (const auto count = std::exchange(count_written_, {})) {
@@ -268,15 +278,16 @@ Result<void> Recorder::try_write(const std::vector<DurableRequest>& requests) {
     ++status_.commits;
     drop_batch();
     retries_ = false;
-    std::ranges::move(answers_, std::back_inserter(progress_.answers));
   }
   publish();
   return {};
 }
 
-void Recorder::on_failure(const Error& error) {
+// Returns the outcome of the transaction. If the store stays open, SQLite has rolled it back.
+Recorder::Outcome Recorder::on_failure(const Error& error) {
   const bool goes_on = error.code == ENOSPC || error.code == EBUSY;
-  if (error.code == EAGAIN) return;
+  if (error.code == EAGAIN) return Outcome::kNothingWritten;
+  const Outcome outcome = store_ && !goes_on ? Outcome::kUnknown : Outcome::kNothingWritten;
   if (store_ && !goes_on) {
     const uint64_t written = records();
     if (written != 0)
@@ -300,6 +311,7 @@ void Recorder::on_failure(const Error& error) {
   if (!std::exchange(reported_failure_, true))
     say_(error.message() + "; until this is repaired, events wait, at most " +
          std::to_string(options_.queue_bytes >> 20) + " MiB, and further ones are lost");
+  return outcome;
 }
 
 // Makes the next open() move the file aside: the first time immediately. If files are damaged
@@ -324,7 +336,9 @@ void Recorder::publish() {
   progress_.id = store_->id();
   progress_.oldest_seq = store_->oldest_seq();
   progress_.next_seq = store_->next_seq();
+  progress_.opened = opened_;
   progress_.names = std::move(copy);
+  std::ranges::move(std::exchange(answers_, {}), std::back_inserter(progress_.answers));
   if (!retries_) {
     status_.state = State::kWorking;
     status_.problem.clear();

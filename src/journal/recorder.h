@@ -77,14 +77,22 @@ class Recorder {
     uint64_t token = 0;
     Result<DurableName> row;
     std::string journal = {};  // id of the journal that has the row
+    // After an error: the change may be in the file nevertheless. It is, or is not, in the names of
+    // the next Progress::opened.
+    bool in_doubt = false;
+    uint64_t opened = 0;  // Progress::opened at the answer
   };
   struct Progress {
     std::string id;                        // id of the journal; empty: it was not opened yet
     int64_t oldest_seq = 0, next_seq = 0;  // after the last commit
-    std::vector<Answer> answers;           // since the last call
-    uint64_t done = 0;  // the number of calls of add() whose events are committed or lost
+    // How many times the journal was opened. After a failure it is opened again, and the names are
+    // those of the file.
+    uint64_t opened = 0;
+    std::vector<Answer> answers;  // since the last call
+    uint64_t done = 0;            // the number of calls of add() whose events are committed or lost
     std::optional<uint64_t> written_before;  // see CountWritten; unset: not opened yet
-    std::shared_ptr<const std::vector<DurableName>> names;  // after the last commit; never null
+    // After the last commit, which has all changes of `answers`; never null.
+    std::shared_ptr<const std::vector<DurableName>> names;
   };
   Progress take_progress();
 
@@ -121,7 +129,8 @@ class Recorder {
   void write(const std::vector<DurableRequest>& requests);
   Result<void> try_write(const std::vector<DurableRequest>& requests);
   Result<void> apply_all(const std::vector<DurableRequest>& requests);
-  void answer_all(const std::vector<DurableRequest>& requests, const Error& error);
+  enum class Outcome : uint8_t { kNothingWritten, kUnknown };
+  void answer_all(const std::vector<DurableRequest>& requests, const Error& error, Outcome outcome);
   uint64_t records() const;
   Result<void> open();
   void resolve_doubt();
@@ -129,7 +138,7 @@ class Recorder {
   uint64_t& lost_now() {
     return status_.state == State::kFailing ? status_.lost_disk : status_.lost_queue;
   }
-  void on_failure(const Error& error);
+  Outcome on_failure(const Error& error);
   void on_damage(const Error& error);
   void publish();
 
@@ -161,6 +170,7 @@ class Recorder {
   uint64_t batch_added_ = 0;  // added_ when the batch was taken
   std::optional<AgeClock> age_clock_;  // clock of the last store
   std::vector<Answer> answers_;        // answers to the requests of the current transaction
+  uint64_t opened_ = 0;                // see Progress
   uint64_t next_try_ns_ = 0;           // CLOCK_MONOTONIC: when to open the store again
   Store::Replacement replacement_;     // of a file that was damaged in use, at the next open()
   uint64_t damaged_ns_ = 0;            // CLOCK_MONOTONIC: when a damaged file was last found

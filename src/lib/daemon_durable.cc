@@ -6,6 +6,11 @@
 // The first read sends the subscription. It replaces the predicates that the daemon has stored for
 // the name, so the predicates must be complete.
 //
+// After an error of a later subscription the daemon does not use the connection for the name any
+// more, and after EIO, a time-out or the loss of the connection it is unknown whether it has stored
+// the old or the new predicates. So the listener connects again with those that are in force here,
+// and reports a lost event for the time in which the daemon may have used others.
+//
 // An acknowledgement is one number, the seq of the newest acknowledged event. At most one request
 // is in flight; the next one is sent when its ack has arrived, with the newest number then. So many
 // calls of knell_ack() need few commits. After a reconnect the daemon may deliver events again
@@ -22,6 +27,8 @@
 
 namespace knell::lib {
 namespace {
+
+constexpr uint64_t kAckRetryNs = 1'000'000'000;
 
 std::optional<journal::Cursor> cursor_of(const knell_event& event) {
   if (event.cursor.data == nullptr) return std::nullopt;
@@ -52,6 +59,8 @@ wire::Durable DaemonListener::durable_request() const {
 
 Result<void> DaemonListener::begin_durable() {
   if (!durable_ || begun_ || state_ == State::kClosed) return {};
+  // For the case that a reconnect sends it.
+  if (unconfirmed_ns_ == 0) unconfirmed_ns_ = clock_.monotonic_ns();
   if (state_ != State::kConnected) return {};
   const uint32_t number = connection_->next_seq();
   const wire::Durable durable = durable_request();
@@ -65,8 +74,24 @@ Result<void> DaemonListener::begin_durable() {
   KNELL_TRY(begun);
   if (state_ != State::kConnected) return {};  // a reconnect sends it
   begun_ = true;
+  unconfirmed_ns_ = 0;
   arm();
   return {};
+}
+
+// Sends a subscription that replaces the one in force.
+Result<void> DaemonListener::change_durable(std::string_view packet, uint32_t number) {
+  const uint64_t before_ns = unconfirmed_ns_;
+  if (before_ns == 0) unconfirmed_ns_ = clock_.monotonic_ns();
+  auto done = request(packet, number);
+  if (state_ != State::kConnected) return done;  // closed, or a reconnect sends the subscription
+  // The daemon has changed nothing if it refused the request for another reason than the journal.
+  if (done || done.error().code != EIO) unconfirmed_ns_ = before_ns;
+  if (!done) {
+    disconnect();
+    arm();
+  }
+  return done;
 }
 
 // Whether the caller has acknowledged the event before a reconnect.
@@ -130,6 +155,16 @@ void DaemonListener::send_ack() {
   if (newer) sent_ = std::move(done);
 }
 
+// The recorder of the daemon tries to write once a second, too. Without this, a listener that may
+// have no more events in flight would wait for ever.
+void DaemonListener::send_ack_again(uint64_t now_ns) {
+  if (state_ != State::kConnected || !ack_failed_ || now_ns < ack_retry_ns_) return;
+  send_ack();
+  if (ack_request_) return;
+  ack_failed_ = !is_settled();
+  ack_retry_ns_ = now_ns + kAckRetryNs;
+}
+
 void DaemonListener::on_other_ack(const wire::Ack& ack) {
   if (!ack_request_ || ack.request != *ack_request_) return;
   note_answer(ack);
@@ -141,6 +176,7 @@ void DaemonListener::on_other_ack(const wire::Ack& ack) {
 void DaemonListener::note_answer(const wire::Ack& ack) {
   ack_request_.reset();
   ack_failed_ = ack.error == EIO;
+  ack_retry_ns_ = clock_.monotonic_ns() + kAckRetryNs;
   const bool newer = sent_.journal != settled_.journal || sent_.seq > settled_.seq;
   if (!ack_failed_ && newer && !sent_.journal.empty()) settled_ = sent_;
 }

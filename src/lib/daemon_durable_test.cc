@@ -61,6 +61,7 @@ class DaemonDurableTest : public ::testing::Test {
     bool redelivered;
     bool operator==(const Seen&) const = default;
   };
+  static constexpr Seen kLost{0, false};
   // Reads until this many events were read.
   std::vector<Seen> read(size_t count) {
     std::vector<Seen> all;
@@ -270,6 +271,64 @@ TEST_F(DaemonDurableTest, WithoutADaemonAFlushFails) {
   const auto flushed = flush();
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().code, ECONNRESET);
+}
+
+// It may be committed nevertheless, and the daemon has ended the use of the name.
+TEST_F(DaemonDurableTest, AfterAChangeWithUnknownOutcomeItConnectsAgainAsBefore) {
+  server_.answer_next(Message::kSubscribe, EIO, "the disk is full");
+  const auto changed = listener_->set_events(KNELL_EVENT_EXEC);
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().code, EIO);
+  EXPECT_THAT(read(1), ElementsAre(kLost)) << "the events of the old filter, if it was committed";
+  EXPECT_EQ(server_.subscribe(2).mask, uint32_t{KNELL_EVENT_EXEC});
+  EXPECT_EQ(server_.subscribe(3).mask, server_.subscribe(1).mask);
+  deliver({5});
+  EXPECT_THAT(read(1), ElementsAre(Seen{5, false}));
+}
+
+TEST_F(DaemonDurableTest, AfterARefusedChangeItConnectsAgainWithoutALoss) {
+  server_.answer_next(Message::kSubscribe, EDQUOT, "too many values");
+  EXPECT_EQ(listener_->set_events(KNELL_EVENT_EXEC).error().code, EDQUOT);
+  EXPECT_THAT(read_until(Message::kSubscribe, 3), IsEmpty());
+  EXPECT_EQ(server_.subscribe(3).mask, server_.subscribe(1).mask);
+  deliver({5});
+  EXPECT_THAT(read(1), ElementsAre(Seen{5, false}));
+}
+
+// Until it connects again, the daemon stores the events of the earlier filter.
+TEST_F(DaemonDurableTest, AChangeWithoutADaemonIsFollowedByALoss) {
+  server_.stop();
+  ASSERT_TRUE(listener_->set_events(KNELL_EVENT_ALL));
+  server_.start();
+  EXPECT_THAT(read(1), ElementsAre(kLost));
+  EXPECT_EQ(server_.subscribe(2).mask, uint32_t{KNELL_EVENT_ALL});
+  restart();
+  EXPECT_THAT(read_until(Message::kSubscribe, 3), IsEmpty());
+  deliver({5});
+  EXPECT_THAT(read(1), ElementsAre(Seen{5, false}))
+      << "the daemon has stored the events since then";
+}
+
+TEST_F(DaemonDurableTest, AFirstReadWithoutADaemonIsFollowedByALoss) {
+  knell_options options = KNELL_OPTIONS_INIT;
+  options.durable = "n";
+  listener_.reset();
+  listener_ = *DaemonListener::create(options, server_.path());
+  server_.stop();
+  ASSERT_TRUE(listener_->read(nullptr, 0)) << "the events from here on are wanted";
+  server_.start();
+  EXPECT_THAT(read(1), ElementsAre(kLost));
+}
+
+// The daemon sends no more events: as many as may be in flight are not acknowledged there.
+TEST_F(DaemonDurableTest, WhatCouldNotBeCommittedIsSentAgainWithoutFurtherEvents) {
+  deliver({1});
+  EXPECT_EQ(read(1).size(), 1U);
+  server_.answer_next(Message::kAcknowledge, EIO, "the disk is full");
+  ASSERT_TRUE(ack(1));
+  EXPECT_THAT(read_until(Message::kAcknowledge, 2), IsEmpty());
+  EXPECT_THAT(acknowledged(2), ElementsAre(cursor(1), cursor(1)));
+  EXPECT_TRUE(flush());
 }
 
 TEST_F(DaemonDurableTest, FailuresAreReportedOnce) {

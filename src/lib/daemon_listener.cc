@@ -135,7 +135,7 @@ Result<void> DaemonListener::subscribe() {
   const wire::Durable durable = durable_request();
   KNELL_ASSIGN(const std::string packet,
                wire::encode(subscription(), number, durable_ ? &durable : nullptr));
-  auto done = request(packet, number);
+  auto done = durable_ ? change_durable(packet, number) : request(packet, number);
   if (!done && done.error().code == EOPNOTSUPP)
     done.error().context += " (knelld " + hello_.origin.knell +
                             ", libknell " KNELL_VERSION
@@ -603,6 +603,7 @@ void DaemonListener::run_timers() {
   // daemon's events have reached its end, or when all of them have been read; see read().
   queue_exits(last_event_ns_);
   check_some_added(now);
+  send_ack_again(now);
   if (state_ == State::kReconnecting && now >= ack_deadline_ns_) disconnect();
   if (state_ == State::kDisconnected && now >= retry_ns_) reconnect(now);
 }
@@ -614,6 +615,7 @@ void DaemonListener::arm() {
   if (state_ == State::kDisconnected) no_later_than(retry_ns_);
   if (state_ == State::kReconnecting) no_later_than(ack_deadline_ns_);
   if (check_all_ns_ != 0) no_later_than(check_all_ns_);
+  if (state_ == State::kConnected && ack_failed_) no_later_than(ack_retry_ns_);
   if (state_ == State::kClosed || !to_check_.empty() || packets_.pending() || !synthetic_.empty() ||
       (durable_ && !begun_ && state_ == State::kConnected))
     at = feed::kAlarmNow;

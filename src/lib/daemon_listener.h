@@ -120,9 +120,11 @@ class DaemonListener final : public knell_listener {
   // Durable listeners; daemon_durable.cc.
   wire::Durable durable_request() const;
   Result<void> begin_durable();
+  Result<void> change_durable(std::string_view packet, uint32_t number);
   bool was_acknowledged(const knell_event& event);
   void note_delivered(knell_event& event);
   void send_ack();
+  void send_ack_again(uint64_t now_ns);
   void on_other_ack(const wire::Ack& ack);
   void note_answer(const wire::Ack& ack);
   bool is_settled() const;
@@ -183,7 +185,11 @@ class DaemonListener final : public knell_listener {
   journal::Cursor settled_;        // the newest acknowledgement that was answered, except with EIO
   std::optional<uint32_t> ack_request_;  // number of the request, until its ack is received
   bool ack_failed_ = false;              // the daemon could not commit the acknowledgement
-  uint32_t failed_ = 0;                  // events marked as failed that were not sent yet
+  uint64_t ack_retry_ns_ = 0;            // ack_failed_: when to send it again
+  // Since when the daemon may use other predicates or another mask than the listener, until it
+  // accepts the subscription; 0: it uses those of the listener.
+  uint64_t unconfirmed_ns_ = 0;
+  uint32_t failed_ = 0;  // events marked as failed that were not sent yet
 };
 
 }  // namespace knell::lib

@@ -40,6 +40,7 @@ void DaemonListener::disconnect() {
   }
   connection_.reset();
   ack_request_.reset();
+  ack_failed_ = false;  // nothing is sent_ on the next connection
   received_here_ = sent_ = {};
   state_ = State::kDisconnected;
   retry_ns_ = clock_.monotonic_ns() + retry_after_ns_;
@@ -102,7 +103,9 @@ void DaemonListener::on_resubscribed() {
   resubscribed_ = true;
   begun_ = true;
   // A durable listener continues at its cursor; knelld reports the events that the journal lost.
+  // But until now it may have stored the events of another filter.
   if (!durable_) queue_lost(std::nullopt, gap_from_ns_);
+  if (unconfirmed_ns_ != 0) queue_lost(std::nullopt, std::exchange(unconfirmed_ns_, 0));
   last_event_ns_ = clock_.monotonic_ns();
   filter_.added.for_each([this](int32_t pid, const ListenerFilter::Added& one) {
     to_add_.push_back({.pid = pid, .reserved = 0, .start = one.start});

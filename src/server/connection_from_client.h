@@ -189,6 +189,7 @@ class ConnectionFromClient {
   Result<void> check_durable(const wire::Durable& durable,
                              const filter::Subscription& subscription) const;
   void leave_durable();
+  void end_durable();
   void set_durable(bool durable);
   Result<void> add_one(const wire::AddedProcess& process);
   Result<void> remove_one(const wire::AddedProcess& process);

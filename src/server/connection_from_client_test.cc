@@ -954,6 +954,24 @@ TEST(NativeClient, ADurableSubscriptionThatTheSourcesRefuseLeavesAnOrdinaryListe
   EXPECT_THAT(pids_of(on.client.receive_all()), ElementsAre(5));
 }
 
+TEST(NativeClient, ADurableListenerEndsWhenALaterSubscriptionIsRefused) {
+  const wire::Durable durable{.name = "n", .cursor = {}};
+  filter::Subscription threads = all_execs();
+  threads.stream = filter::Stream::kThreads;
+  for (const bool by_sources : {false, true}) {
+    Fixture on;
+    on.greet();
+    on.ask(*wire::encode(all_execs(), 1, &durable));
+    EXPECT_EQ(on.client.ack().error, 0);
+    on.daemon.refuses = by_sources;
+    on.ask(*wire::encode(by_sources ? all_execs() : threads, 2, &durable));
+    EXPECT_EQ(on.client.ack().error, by_sources ? ENOSPC : EINVAL);
+    EXPECT_FALSE(on.connection->is_durable());
+    EXPECT_EQ(on.connection->listener().node(), nullptr);
+    EXPECT_EQ(on.daemon.detached, 1);
+  }
+}
+
 TEST(NativeClient, ADurableListenerThatIsRefusedListensToNothing) {
   Fixture on;
   on.greet();

@@ -161,7 +161,10 @@ void ConnectionFromClient::on_subscribe(const wire::Frame& frame) {
     subscribing.durable = std::move(durable);
     return subscribing;
   }();
-  if (!made) return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
+  if (!made) {
+    if (durable_) end_durable();
+    return acknowledge(std::unexpected(std::move(made).error()), frame.seq);
+  }
   pending_ = {.what = frame.type, .request = frame.seq, .subscribing = *std::move(made)};
   serve_pending();
 }
@@ -267,6 +270,7 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
     now.first = subscribe(*std::exchange(now.subscribing, std::nullopt));
     if (!now.first) {
       set_durable(was_durable);
+      if (was_durable) end_durable();
       return true;
     }
   }
@@ -293,7 +297,10 @@ void ConnectionFromClient::finish_durable(Result<void> outcome) {
   pending_->waits = false;
   pending_->finished = true;
   pending_->first = std::move(outcome);
-  if (pending_->first || pending_->what != wire::Message::kSubscribe) return;
+  if (!pending_->first && pending_->what == wire::Message::kSubscribe) end_durable();
+}
+
+void ConnectionFromClient::end_durable() {
   leave_durable();
   hub_.unsubscribe(*listener_);
   daemon_.interest_shrunk();

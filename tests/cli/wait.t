@@ -116,13 +116,24 @@ RUN knell wait --ended 0
 STATUS 125
 EXPECT_ERR \Aknell: unknown option --ended[^\n]*\n\Z
 
+NAME a dead process that nobody has reaped when the time-out passes
+NEEDS root
+NEEDS tool:setpriv
+# Its status is unknown to another user until it is reaped. A shell would reap it, so it ends when
+# the parent is none any more.
+SETUP printf 'sh -c "until [ -e go ]; do sleep 0.02; done; exit 4" & echo $! >pid; exec sleep 1000\n' >parent
+RUN sh parent & until_runs $! sleep; touch go; until [[ $(ps -o state= -p "$(<pid)") == Z ]] 2>/dev/null; do sleep 0.02; done
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$(type -P knell)" wait --timeout 10ms $(<pid); echo $?
+EXPECT \A\d+ unknown\n125\n\Z
+REFUSE_ERR running
+
 NAME an exit whose cause has not come when the time-out passes
 NEEDS root
 # The process is a zombie, of which knelld reports no exit.
-SETUP printf 'sh -c "exit 4" & echo $! >pid; exec sleep 1000\n' >parent
+SETUP printf 'sh -c "until [ -e go ]; do sleep 0.02; done; exit 4" & echo $! >pid; exec sleep 1000\n' >parent
 RUN export KNELL_SOCKET=$PWD/k.sock; knelld 2>log & daemon=$!
     until knell status >up 2>&1; do sleep 0.02; done
-    sh parent & until [[ $(ps -o state= -p "$(<pid)") == Z ]] 2>/dev/null; do sleep 0.02; done
+    sh parent & until_runs $! sleep; touch go; until [[ $(ps -o state= -p "$(<pid)") == Z ]] 2>/dev/null; do sleep 0.02; done
     knell wait --timeout 10ms $(<pid); echo $?; kill $daemon; wait $daemon
 EXPECT \A\d+ (exit 4\n4|unknown\n125)\n\Z
 REFUSE_ERR running

@@ -181,14 +181,15 @@ bool ConnectionFromClient::is_enough() const {
 
 ConnectionFromClient::Life ConnectionFromClient::send(uint64_t now_ns, Due due) {
   const hub::Queue& queue = listener_->queue();
-  if (queue.empty() || blocked_) return closing_ ? Life::kClose : Life::kOpen;
+  if (queue.empty() || blocked_)
+    return closing_ || (ends_ && queue.empty()) ? Life::kClose : Life::kOpen;
   // The latency budget does not delay answers.
   if (due == Due::kIfDue && queue.answer_bytes() == 0 && now_ns < due_ns()) return Life::kOpen;
   sent_ns_ = now_ns;
   const Sent sent = protocol_ == Protocol::kNative ? send_frames() : send_datagrams();
   blocked_ = sent == Sent::kBlocked;
   more_ = sent == Sent::kSome;
-  return sent == Sent::kBroken ? Life::kClose : Life::kOpen;
+  return sent == Sent::kBroken || (ends_ && sent == Sent::kAll) ? Life::kClose : Life::kOpen;
 }
 
 ConnectionFromClient::Sent ConnectionFromClient::failed() {

@@ -150,6 +150,7 @@ class ConnectionFromClient {
     std::optional<Listing> listing = {};
     bool repeated = false;                      // an earlier daemon may have handled a part of it
     std::optional<wire::Durable> durable = {};  // attach it when the subscription is active
+    bool replaces = false;                      // a subscription that was in force
     bool waits = false;                         // waits for finish_durable()
     bool finished = false;                      // finish_durable() was called
     Result<void> first = {};                    // the first error
@@ -232,6 +233,7 @@ class ConnectionFromClient {
   Roots roots_;           // the processes that `under` names in the subscription
   std::optional<Pending> pending_;
   bool blocked_ = false, closing_ = false;
+  bool ends_ = false;  // closes when everything was sent
   bool more_ = false;  // the turn ended before everything was sent
   handover::State* state_ = nullptr;
   // The part that the state has: see hub::Queue::pushed(). `changed`: its record is out of date

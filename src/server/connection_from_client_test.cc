@@ -549,11 +549,24 @@ TEST(NativeClient, SubscribeWithUnderIsAckedAfterTheScanForDescendants) {
   asked.predicates = {wants(Key::kUnder, ::getpid())};
   ASSERT_TRUE(on.client.send(*wire::encode(asked, 1)));
   expect_ack_after_two_pieces(on);
-  on.daemon.unscanned_roots = 2;
-  on.daemon.scan_fails = true;
-  on.ask(wire::encode(asked, 2));
-  EXPECT_EQ(on.client.ack().error, E2BIG);
-  EXPECT_EQ(on.hub.nodes(), 0u);
+}
+
+// The client must not wait for the events of a subscription that was replaced.
+TEST(NativeClient, AFailedScanEndsAConnectionThatHadASubscription) {
+  for (const bool subscribed : {false, true}) {
+    Fixture on;
+    on.greet();
+    if (subscribed) {
+      on.ask(wire::encode(all_execs(), 1));
+      EXPECT_EQ(on.client.ack().error, 0);
+    }
+    filter::Subscription asked = all_execs();
+    asked.predicates = {wants(Key::kUnder, ::getpid())};
+    on.daemon.scan_fails = true;
+    EXPECT_EQ(on.ask(wire::encode(asked, 2)), subscribed ? Life::kClose : Life::kOpen);
+    EXPECT_EQ(on.client.ack().error, E2BIG) << "sent before";
+    EXPECT_EQ(on.hub.nodes(), 0u);
+  }
 }
 
 TEST(NativeClient, AddsManyProcessesInPieces) {

@@ -264,6 +264,7 @@ bool ConnectionFromClient::continue_subscribing(Pending& now) {
     ScanBudget piece{.left = kPidsAStep};
     if (!peer_.continue_search(now.subscribing->search, piece)) return false;
     now.durable = std::move(now.subscribing->durable);
+    now.replaces = listener_->node() != nullptr;
     const bool was_durable = durable_;
     // Before the subscription starts: the events of a durable listener come from the journal only.
     if (now.durable) set_durable(true);
@@ -391,6 +392,9 @@ bool ConnectionFromClient::continue_scan(Pending& now) {
   now.first = std::unexpected(scanned.error());
   hub_.unsubscribe(*listener_);
   daemon_.interest_shrunk();
+  // The client would wait for the events of the subscription of before. When it connects again, it
+  // reports a loss.
+  ends_ = now.replaces;
   return true;
 }
 

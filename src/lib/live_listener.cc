@@ -133,16 +133,22 @@ Result<void> LiveListener::read_exit_before(pid_t pid, uint64_t& start) {
   if (before == nullptr) return {};
   if (start == 0) start = start_of_named(pid);
   if (start == 0 || before->start != start) {
+    reads_exit_of_ = pid;
+    exited_ = {};
     const auto read = with_source([&]() -> Result<void> {
       KNELL_TRY(feed_->read_now());
       feed_->rearm(true);
       return {};
     });
+    reads_exit_of_ = 0;
     KNELL_TRY(read);
     before = filter_.added.find(pid);
-    if (before == nullptr) return {};
   }
-  if (!before->is_before(start))
+  bool is_other = (before != nullptr ? *before : exited_).is_before(start);
+  // Otherwise the exit may be that of the process itself, which is not reaped yet.
+  if (UniqueFd pidfd; before == nullptr && !is_other)
+    is_other = life_of(pid, start, pidfd) == Life::kAlive;
+  if (!is_other)
     return say(EEXIST, "process " + std::to_string(pid) + " was already added to this listener");
   // Its exit was lost, or the source needs more time to report it. The exit of one before it was
   // lost: exits of processes with the same pid are read in their order.
@@ -173,6 +179,7 @@ bool LiveListener::wants(event::Slot& slot, const filter::Ancestry& ancestry) {
 
 void LiveListener::on_process_ended(int32_t pid, uint64_t start,
                                     std::span<const event::NamespacePids>) {
+  if (pid == reads_exit_of_) exited_.start = start;
   if (!filter_.remove_exited(pid, start) || filter_.added.find(pid) != nullptr) return;
   filter_.replaced.erase(pid);  // see read_exit_before()
   std::ignore = feed_->remove_pid(pid);

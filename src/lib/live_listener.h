@@ -53,9 +53,11 @@ class LiveListener final : public knell_listener, private source::Sink {
 
   uint32_t shown_ = 0;
   std::unique_ptr<feed::Feed> feed_;
-  bool unusable_ = false;  // the source; see with_source()
-  uint64_t last_ns_ = 0;   // the timestamp of the last event returned, or the time of opening
-  size_t next_ = 0;        // the first slot not yet returned
+  bool unusable_ = false;         // the source; see with_source()
+  int32_t reads_exit_of_ = 0;     // in read_exit_before(): the pid
+  ListenerFilter::Added exited_;  // the process whose exit was read there
+  uint64_t last_ns_ = 0;  // the timestamp of the last event returned, or the time of opening
+  size_t next_ = 0;       // the first slot not yet returned
   uint64_t seq_ = 0;
 };
 

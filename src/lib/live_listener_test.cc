@@ -67,6 +67,16 @@ TEST_F(LiveListenerTest, AReusedPidHasTheCookieOfEachProcess) {
   EXPECT_EQ(knell_remove(listener_, pid), -ENOENT);
 }
 
+TEST_F(LiveListenerTest, AProcessThatHasEndedIsNotAddedAgain) {
+  Child child;
+  ASSERT_EQ(knell_add(listener_, child.pid(), 0, 1), 0) << knell_explain();
+  child.die();
+  EXPECT_EQ(knell_add(listener_, child.pid(), 0, 2), -EEXIST) << "its exit is not returned yet";
+  const auto seen = read(1);
+  ASSERT_EQ(seen.size(), 1u);
+  EXPECT_EQ(seen[0].cookie, 1u);
+}
+
 // The exit that knell_add() has read is returned, although nothing else happens.
 TEST_F(LiveListenerTest, TheExitBeforeAReuseIsReadAtOnce) {
   Child first;

@@ -37,7 +37,7 @@ TEST(ListenerFilter, TheProcessAddedLastIsRemoved) {
   filter.add(5, 100, 1);
   filter.add(5, 200, 2);
   filter.add(5, 300, 3);
-  for (const uint64_t last : {3, 2, 1}) {
+  for (const uint64_t last : {3u, 2u, 1u}) {
     EXPECT_EQ(cookie_of(filter, 5, last * 100), last);
     EXPECT_TRUE(filter.remove(5));
     EXPECT_EQ(cookie_of(filter, 5, last * 100), 0u);
